@@ -1,0 +1,31 @@
+"""`groundwork`: one command a verb. Each imports what it needs when it runs."""
+
+import sys
+
+import typer
+
+from internal.cli import config, migrate, serve
+
+EXIT_FAILED = 1
+
+app = typer.Typer(
+    name="groundwork",
+    help="The Groundwork service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("migrate")(migrate.migrate)
+app.add_typer(config.app, name="config")
+
+
+def main() -> None:
+    """The entry point. An error that was foreseen is one line and an exit code, no traceback."""
+    from internal.core.errors import StartError
+
+    try:
+        app()
+    except StartError as error:
+        sys.stderr.write(f"CRITICAL: {error}\n")
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,95 @@
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from internal.config.secrets import Keyring
+
+app = typer.Typer(help="Read, check and encrypt the configuration.", no_args_is_help=True)
+
+
+@app.command()
+def check() -> None:
+    """Load everything; print each key, its source and its value, secrets masked."""
+    from pydantic import SecretStr
+
+    from internal.cli.loading import load_or_exit
+
+    configuration = load_or_exit()
+    for name, value in configuration.settings:
+        key = name.upper()
+        source = configuration.sources.get(key, "default")
+        shown = "********" if isinstance(value, SecretStr) else _shown(value)
+        print(f"{key}={shown}  # {source}")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@app.command("generate-secrets")
+def generate_secrets() -> None:
+    """Print a fresh, valid `.secrets`."""
+    from internal.config.secrets import generate_jwt_secret, generate_key
+
+    app_env = os.environ.get("APP_ENV") or "local"
+    print(f"APP_ENV={app_env}\nAES_SECRET={generate_key()}\nJWT_SECRET={generate_jwt_secret()}")
+
+
+@app.command()
+def encrypt(
+    key: Annotated[str, typer.Argument(help="The setting that the value is for.")],
+) -> None:
+    """Read a value from the terminal or stdin; print its ENC form for KEY."""
+    import getpass
+
+    from internal.cli.loading import exit_with
+    from internal.config.secrets import SecretError
+    from internal.config.settings import KEYS
+
+    if key not in KEYS:
+        exit_with([f"{key}: no such setting; `groundwork config check` lists them"])
+    if sys.stdin.isatty():
+        value = getpass.getpass(f"{key}: ")
+    else:
+        value = sys.stdin.read().removesuffix("\n")
+    try:
+        print(_keyring().encrypt(value, key))
+    except SecretError as error:
+        exit_with([f"AES_SECRET: {error}; make one with `groundwork config generate-secrets`"])
+
+
+@app.command()
+def rotate(
+    file: Annotated[Path, typer.Argument(help="A .env or .secrets file.", exists=True)],
+) -> None:
+    """Re-encrypt every ENC value of FILE under the newest AES_SECRET, in place."""
+    from internal.cli.loading import exit_with
+    from internal.config.rotation import RotationError, rotate_file
+
+    try:
+        count = rotate_file(file, _keyring())
+    except RotationError as error:
+        exit_with(error.problems)
+    print(f"re-encrypted: {count}")
+
+
+def _keyring() -> "Keyring":
+    """The keys alone: the rest of the configuration may still be in the making."""
+    from internal.cli.loading import exit_with
+    from internal.config.load_config import ConfigError, keyring, read_layers
+    from internal.config.secrets import SecretError
+
+    try:
+        return keyring(read_layers(os.environ))
+    except ConfigError as error:
+        exit_with(error.problems)
+    except SecretError as error:
+        exit_with([f"AES_SECRET: {error}"])

@@ -1,0 +1,22 @@
+from typing import Annotated
+
+import typer
+
+
+def migrate(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is missing; exit 1 if anything is.")
+    ] = False,
+) -> None:
+    """Bring the database to this release's schema. Safe to start many times at once."""
+    from internal.cli.loading import settings_with_logging
+    from internal.migrations import runner
+
+    settings = settings_with_logging()
+    if check:
+        missing = runner.missing_revisions(settings)
+        print(f"missing: {', '.join(missing)}" if missing else "nothing is missing")
+        raise typer.Exit(1 if missing else 0)
+    applied = runner.migrate(settings)
+    print(f"applied: {', '.join(applied)}" if applied else "nothing to apply")

@@ -1,0 +1,207 @@
+"""One event, one line: Loguru's records and the access log, on stdout and in daily files."""
+
+import json
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from loguru import logger
+
+from internal.core.context import current_trace_id
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+    from internal.config.settings import Settings
+
+KEEP_DAYS = 30
+REDACTED = "[redacted]"
+
+_SECRET_KEY = re.compile(
+    r"passw|secret|token|authorization|cookie|api_?key|signature|credential", re.IGNORECASE
+)
+_SECRET_SHAPE = re.compile(
+    r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # a JWT
+    r"|ENC\([^)]*\)"
+    r"|(?<=bearer )[^\s\"',]+"
+    r"|(?<=basic )[^\s\"',]+"
+    r"|(?<=://)[^\s/@:]*:[^\s/]+(?=@)"  # user:password@ in a URL
+    r"|(?<=password=)[^\s&\"',]+"
+    r"|(?<=secret=)[^\s&\"',]+"
+    r"|(?<=token=)[^\s&\"',]+",
+    re.IGNORECASE,
+)
+# Whatever a terminal or a line-based reader could take for the end of a line or a command.
+_UNSAFE_IN_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class LineLog:
+    """Encodes events and writes them, each as one line, to stdout and, if asked for, to a file.
+
+    The one place where lines come to be: Loguru's sink and the access log both end here.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, log_format: Literal["json", "text"], log_dir: Path | None
+    ) -> None:
+        self._stream = stream
+        self._encode = encode_json if log_format == "json" else encode_text
+        self._file = DailyFile(log_dir) if log_dir else None
+
+    def write(self, fields: Mapping[str, object]) -> None:
+        """Writes one event. `fields` starts with time, level, message, logger, trace_id."""
+        line = self._encode(fields)
+        self._stream.write(line)
+        self._stream.flush()
+        if self._file:
+            self._file.write(line)
+
+    def sink(self, message: "Message") -> None:
+        """Loguru's sink."""
+        record = message.record
+        fields: dict[str, object] = {
+            "time": record["time"].astimezone(UTC),
+            "level": record["level"].name,
+            "message": redact(record["message"]),
+            "logger": record["extra"].pop("logger", None) or record["name"],
+            "trace_id": current_trace_id(),
+        }
+        for key, value in record["extra"].items():
+            fields[key] = REDACTED if _SECRET_KEY.search(key) else redact(value)
+        if record["exception"] is not None:
+            fields["exception"] = redact("".join(traceback.format_exception(*record["exception"])))
+        self.write(fields)
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+
+class DailyFile:
+    """`groundwork-<UTC day>.<pid>.log` in a folder; files over `KEEP_DAYS` old are deleted.
+
+    A folder that cannot be written to does not stop the service: the lines still go to stdout.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._day = ""
+        self._file: BinaryIO | None = None
+
+    def write(self, line: bytes) -> None:
+        day = datetime.now(UTC).date().isoformat()
+        try:
+            if day != self._day:
+                self._turn(day)
+            if self._file:
+                self._file.write(line)
+        except OSError as error:
+            self.close()
+            complaint = f"LOG_DIR {self._folder}: {error.strerror}; lines go to stdout alone today"
+            sys.stderr.write(complaint + "\n")
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _turn(self, day: str) -> None:
+        self.close()
+        self._day = day
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"groundwork-{day}.{os.getpid()}.log"
+        self._file = path.open("ab", buffering=0)
+        oldest = (datetime.now(UTC).date() - timedelta(days=KEEP_DAYS)).isoformat()
+        for file in self._folder.glob("groundwork-*.log"):
+            if file.name.removeprefix("groundwork-")[: len(oldest)] < oldest:
+                file.unlink(missing_ok=True)
+
+
+def encode_json(fields: Mapping[str, object]) -> bytes:
+    """One line of ASCII JSON: nothing a value holds can end it or break it."""
+    return json.dumps(fields, default=_plain, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def encode_text(fields: Mapping[str, object]) -> bytes:
+    """One line for people. Line ends and control characters in values are escaped."""
+    head = {key: _plain(fields[key]) for key in ("time", "level", "logger", "message")}
+    rest = " ".join(
+        f"{key}={_plain(value)}"
+        for key, value in fields.items()
+        if key not in head and key != "exception" and value not in ("", None)
+    )
+    line = f"{head['time']} {head['level']:<8} {head['logger']} | {head['message']} {rest}"
+    text = _UNSAFE_IN_TEXT.sub(_escape, line.rstrip())
+    for trace_line in str(fields.get("exception", "")).splitlines():
+        text += "\n    " + _UNSAFE_IN_TEXT.sub(_escape, trace_line)
+    return text.encode() + b"\n"
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return str(value)
+
+
+def redact(value: object) -> object:
+    """The value without what looks like a token or a password in it."""
+    if isinstance(value, str):
+        return _SECRET_SHAPE.sub(REDACTED, value)
+    if isinstance(value, Mapping):
+        return {
+            str(key): REDACTED if _SECRET_KEY.search(str(key)) else redact(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(item) for item in value]
+    return value if isinstance(value, int | float | datetime | None) else redact(str(value))
+
+
+class StandardLibraryHandler(logging.Handler):
+    """Hands records of `logging` (uvicorn, SQLAlchemy, Celery, …) to Loguru."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level: str | int = record.levelno
+        if logging.getLevelName(record.levelno) == record.levelname:
+            level = record.levelname if record.levelname in _LOGURU_LEVELS else record.levelno
+        bound = logger.bind(logger=record.name).opt(exception=record.exc_info)
+        bound.log(level, "{}", record.getMessage())
+
+
+_CHATTY = (
+    "aiosqlite",
+    "alembic.runtime.plugins",
+    "asyncio",
+    "sqlalchemy.engine.Engine.migrate",
+    "sqlalchemy.engine.Engine.probe",
+)
+_LOGURU_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def create_line_log(settings: "Settings", stream: BinaryIO | None = None) -> LineLog:
+    """The lines of the configured format, on stdout or on `stream`."""
+    return LineLog(stream or sys.stdout.buffer, settings.log_format, settings.log_dir)
+
+
+def install_logging(lines: LineLog, settings: "Settings") -> None:
+    """Points Loguru and `logging` of this process at the lines."""
+    logger.remove()
+    logger.add(lines.sink, level=settings.log_level, format="{message}", diagnose=False)
+    logging.basicConfig(handlers=[StandardLibraryHandler()], level=settings.log_level, force=True)
+    # DEBUG shows the service's own SQL; what libraries tell about themselves stays out.
+    logging.getLogger("sqlalchemy.engine").setLevel(
+        logging.INFO if settings.debug else logging.WARNING
+    )
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)

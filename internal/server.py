@@ -1,0 +1,114 @@
+"""uvicorn, with the drain that balancers need."""
+
+import asyncio
+import functools
+import signal
+import socket
+import sys
+import time
+from types import FrameType
+from typing import cast
+
+import uvicorn
+from uvicorn.supervisors import multiprocess
+
+from internal.app import Service, create_app
+from internal.config.settings import Settings
+from internal.core.errors import StartError
+from internal.infra.http_protocol import BoundedHttpProtocol
+from internal.services.resources import Resources
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains and returns or exits 0.
+
+    Raises:
+        StartError: the address is taken or not ours.
+        SystemExit: not 0 when the application could not start; it has said why.
+    """
+    config = uvicorn.Config(
+        functools.partial(create_app, settings),
+        factory=True,
+        workers=settings.workers,
+        loop="uvloop",
+        http=cast(
+            "type[asyncio.Protocol]",
+            functools.partial(BoundedHttpProtocol, settings.request_timeout_seconds),
+        ),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # middlewares/client_address.py decides whom to believe
+        timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+    )
+    sockets = [_bind(settings.host, settings.port)]
+    if settings.workers == 1:
+        exit_cleanly_on_signals()
+        DrainingServer(config).run(sockets)
+    else:
+        # uvicorn has no other way to give its workers a server class.
+        multiprocess.Process = Worker  # type: ignore[misc]
+        supervisor = multiprocess.Multiprocess(config, sockets)
+        supervisor.run()
+        if any(worker.exitcode for worker in supervisor.processes):
+            sys.exit(1)
+
+
+class DrainingServer(uvicorn.Server):
+    """Turns unready first, and closes its listeners only after the drain delay."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app = cast("Service", self.config.loaded_app)
+        resources: Resources = app.state.resources
+        resources.health.draining = True
+        drained_at = time.monotonic() + resources.settings.drain_delay_seconds
+        while time.monotonic() < drained_at and not self.force_exit:
+            await self.on_tick(0)  # keeps the Date header right
+            await asyncio.sleep(0.1)
+        await super().shutdown(sockets)
+
+
+class Worker(multiprocess.Process):
+    """A worker process whose server drains."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = DrainingServer(self.config)
+        return self._server
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        exit_cleanly_on_signals()
+        super().target(sockets)
+
+
+def exit_cleanly_on_signals() -> None:
+    """Makes SIGTERM and SIGINT end the process with status 0.
+
+    uvicorn takes the signals over while it serves, and raises them again when it has stopped:
+    without this, a clean stop would look like a death by signal.
+    """
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop_signal, _exit)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen yet: until the app is ready, nobody can connect."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "stop the other process or set HOST and PORT"
+        ) from error
+    listener.set_inheritable(True)
+    return listener

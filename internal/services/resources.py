@@ -1,0 +1,21 @@
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from internal.config.settings import Settings
+from internal.core.snowflake import Snowflake
+from internal.services.health import Health
+from internal.services.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a running process has open. Filled by the lifespan, in the order of start."""
+
+    settings: Settings
+    database: AsyncEngine
+    redis: Redis
+    ids: Snowflake
+    unit_of_work: UnitOfWork
+    health: Health
