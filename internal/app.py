@@ -2,7 +2,6 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from internal.config.settings import Settings
@@ -12,16 +11,15 @@ from internal.controllers.errors import install_error_handlers
 from internal.infra.build import build_info
 from internal.infra.logging import LineLog, create_line_log
 from internal.lifespan import create_lifespan
-from internal.middlewares.access_log import AccessLogMiddleware
 from internal.middlewares.body_limit import DeclaredBodyLimitMiddleware
 from internal.middlewares.client_address import ClientAddressMiddleware
+from internal.middlewares.compression import CompressionMiddleware
 from internal.middlewares.cors import CORSMiddleware
-from internal.middlewares.security_headers import SecurityHeadersMiddleware
+from internal.middlewares.frame import FrameMiddleware
 from internal.middlewares.timeout import TimeoutMiddleware
-from internal.middlewares.trace_id import TraceIdMiddleware
 
-ROUTERS = (health.router,)
-GZIP_MINIMUM_BYTES = 1024
+# The features. A router added here is served; what every service has comes after them.
+ROUTERS: Sequence[APIRouter] = ()
 
 
 class Service(FastAPI):
@@ -37,9 +35,8 @@ class Service(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await super().__call__(scope, receive, _without_traceback(send))
-        else:
-            await super().__call__(scope, receive, send)
+            send = _without_traceback(send)
+        await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings, routers: Sequence[APIRouter] = ROUTERS) -> Service:
@@ -56,27 +53,27 @@ def create_app(settings: Settings, routers: Sequence[APIRouter] = ROUTERS) -> Se
         redirect_slashes=False,
         lifespan=create_lifespan(settings, lines),
         max_body_size=settings.max_body_bytes,
-        telemetry={"auto_configure": False},
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.outer = _outer_middlewares(settings, lines)
     app.add_middleware(TimeoutMiddleware, seconds=settings.request_timeout_seconds)
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM_BYTES)
+    app.add_middleware(CompressionMiddleware)
     install_error_handlers(app)
-    for router in (*routers, *((docs.router,) if settings.debug else ())):
-        app.include_router(router)
+    for router in (*routers, health.router, *((docs.router,) if settings.debug else ())):
+        # Not include_router, which matches every request twice: a router's own prefix, tags and
+        # dependencies are in its routes already.
+        app.router.routes.extend(router.routes)
     require_doors(app)
     return app
 
 
 def _outer_middlewares(settings: Settings, lines: LineLog) -> list[Middleware]:
-    """Outermost first. Trace id, log line, security headers and CORS are on every reply."""
+    """Outermost first: these are around every reply, a 500 too."""
     access_is_logged = settings.log_level in ("DEBUG", "INFO")
     proxies, origins = settings.trusted_proxies, settings.backend_cors_origins
     return [
         *([Middleware(ClientAddressMiddleware, trusted=proxies)] if proxies else []),
-        Middleware(TraceIdMiddleware),
-        Middleware(AccessLogMiddleware, write=lines.write if access_is_logged else None),
-        Middleware(SecurityHeadersMiddleware),
+        Middleware(FrameMiddleware, write=lines.write if access_is_logged else None),
         *([Middleware(CORSMiddleware, origins=origins)] if origins else []),
         Middleware(DeclaredBodyLimitMiddleware, max_bytes=settings.max_body_bytes),
     ]

@@ -14,9 +14,9 @@ from uvicorn.supervisors import multiprocess
 
 from internal.app import Service, create_app
 from internal.config.settings import Settings
+from internal.controllers.dependencies import resources_of
 from internal.core.errors import StartError
 from internal.infra.http_protocol import BoundedHttpProtocol
-from internal.services.resources import Resources
 
 
 def serve(settings: Settings) -> None:
@@ -60,8 +60,7 @@ class DrainingServer(uvicorn.Server):
     """Turns unready first, and closes its listeners only after the drain delay."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        app = cast("Service", self.config.loaded_app)
-        resources: Resources = app.state.resources
+        resources = resources_of(cast("Service", self.config.loaded_app))
         resources.health.draining = True
         drained_at = time.monotonic() + resources.settings.drain_delay_seconds
         while time.monotonic() < drained_at and not self.force_exit:

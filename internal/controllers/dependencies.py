@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute
 
 from internal.core.errors import StartError
 from internal.services.resources import Resources
@@ -12,7 +13,12 @@ from internal.services.resources import Resources
 
 def get_resources(request: Request) -> Resources:
     """The resources of the app that serves this request."""
-    resources: Resources = request.app.state.resources
+    return resources_of(request.app)
+
+
+def resources_of(app: FastAPI) -> Resources:
+    """What the lifespan of this app has opened."""
+    resources: Resources = app.state.resources
     return resources
 
 
@@ -20,20 +26,17 @@ type ResourcesDep = Annotated[Resources, Depends(get_resources)]
 
 
 class Door:
-    """Who may pass. Every route declares one, as a dependency of its own or of its router."""
+    """Who may pass: a dependency of the route or of its router. Every route declares one door."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
-class PublicDoor(Door):
-    """Anybody."""
+class PublicRoute(APIRoute):
+    """The door that anybody passes: `APIRouter(route_class=PublicRoute)`.
 
-    async def __call__(self) -> None:
-        return None
-
-
-PUBLIC = Depends(PublicDoor("public"))
+    A class of route and no dependency, because it has nothing to do at a request.
+    """
 
 
 def require_doors(app: FastAPI) -> None:
@@ -45,10 +48,14 @@ def require_doors(app: FastAPI) -> None:
     wrong = [
         f"{', '.join(sorted(route.methods or ()))} {route.path}".strip()
         for route in iter_route_contexts(app.routes)
-        if len(_doors(getattr(route, "dependant", None))) != 1
+        if _count_doors(route.original_route) != 1
     ]
     if wrong:
         raise StartError(f"routes: exactly one door must be declared by: {'; '.join(wrong)}")
+
+
+def _count_doors(route: BaseRoute) -> int:
+    return isinstance(route, PublicRoute) + len(_doors(getattr(route, "dependant", None)))
 
 
 def _doors(dependant: Dependant | None) -> list[Door]:

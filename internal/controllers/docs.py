@@ -7,9 +7,9 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
-from internal.controllers.dependencies import PUBLIC
+from internal.controllers.dependencies import PublicRoute
 
-router = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
+router = APIRouter(include_in_schema=False, route_class=PublicRoute)
 
 _PAGE = """<!doctype html>
 <html lang="en">

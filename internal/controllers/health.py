@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
-from internal.controllers.dependencies import PUBLIC, ResourcesDep
+from internal.controllers.dependencies import PublicRoute, ResourcesDep
 from internal.core.envelope import Envelope
 from internal.core.errors import DependencyUnavailable
 from internal.infra.build import build_info
 from internal.schemas.health import Alive, ReadinessReport, Version
 
-router = APIRouter(tags=["health"], dependencies=[PUBLIC])
+router = APIRouter(tags=["health"], route_class=PublicRoute)
 
 
 @router.get("/livez", operation_id="livez")

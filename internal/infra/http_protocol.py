@@ -35,6 +35,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._in_headers = True
         self._pending = 0  # bytes of headers that are not complete yet
+        self._received = 0  # bytes in the parser's hands just now
         self._refusal: ServiceError = MalformedRequest()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -47,6 +48,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         was_in_headers = self._in_headers
+        self._received = len(data)
         super().data_received(data)
         if not self._in_headers or self.transport.is_closing():
             return
@@ -62,13 +64,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_headers = True
 
     def on_headers_complete(self) -> None:
+        most = self._pending + self._received
         self._in_headers = False
         self._pending = 0
         self._stop_timer()
-        if len(self.url) + sum(len(n) + len(v) for n, v in self.headers) > MAX_HEADER_BYTES:
+        if most > MAX_HEADER_BYTES and self._header_size() > MAX_HEADER_BYTES:
             self._refusal = HeadersTooLarge()
             raise ValueError("headers too large")  # ends the parsing: send_400_response is next
         super().on_headers_complete()
+
+    def _header_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def send_400_response(self, msg: str) -> None:
         """Where uvicorn ends up with a request that cannot be parsed."""

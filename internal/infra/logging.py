@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -42,21 +43,22 @@ _UNSAFE_IN_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class LineLog:
-    """Encodes events and writes them, each as one line, to stdout and, if asked for, to a file.
+    """Writes events, each as one line, to stdout and, if asked for, to a file.
 
-    The one place where lines come to be: Loguru's sink and the access log both end here.
+    The one place where lines go: Loguru's sink and the access log both end here.
     """
 
     def __init__(
         self, stream: BinaryIO, log_format: Literal["json", "text"], log_dir: Path | None
     ) -> None:
         self._stream = stream
-        self._encode = encode_json if log_format == "json" else encode_text
+        self._is_text = log_format == "text"
         self._file = DailyFile(log_dir) if log_dir else None
 
-    def write(self, fields: Mapping[str, object]) -> None:
-        """Writes one event. `fields` starts with time, level, message, logger, trace_id."""
-        line = self._encode(fields)
+    def write(self, line: bytes) -> None:
+        """Writes one event: a JSON object with time, level, message, logger, trace_id, and more."""
+        if self._is_text:
+            line = as_text(json.loads(line))
         self._stream.write(line)
         self._stream.flush()
         if self._file:
@@ -66,7 +68,7 @@ class LineLog:
         """Loguru's sink."""
         record = message.record
         fields: dict[str, object] = {
-            "time": record["time"].astimezone(UTC),
+            "time": timestamp(record["time"].timestamp()),
             "level": record["level"].name,
             "message": redact(record["message"]),
             "logger": record["extra"].pop("logger", None) or record["name"],
@@ -76,7 +78,7 @@ class LineLog:
             fields[key] = REDACTED if _SECRET_KEY.search(key) else redact(value)
         if record["exception"] is not None:
             fields["exception"] = redact("".join(traceback.format_exception(*record["exception"])))
-        self.write(fields)
+        self.write(encode_json(fields))
 
     def close(self) -> None:
         if self._file:
@@ -125,32 +127,40 @@ class DailyFile:
 
 def encode_json(fields: Mapping[str, object]) -> bytes:
     """One line of ASCII JSON: nothing a value holds can end it or break it."""
-    return json.dumps(fields, default=_plain, separators=(",", ":")).encode("ascii") + b"\n"
+    return json.dumps(fields, default=str, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def encode_text(fields: Mapping[str, object]) -> bytes:
+def as_text(fields: Mapping[str, object]) -> bytes:
     """One line for people. Line ends and control characters in values are escaped."""
-    head = {key: _plain(fields[key]) for key in ("time", "level", "logger", "message")}
+    head = "{time} {level:<8} {logger} | {message} ".format_map(fields)
     rest = " ".join(
-        f"{key}={_plain(value)}"
+        f"{key}={value}"
         for key, value in fields.items()
-        if key not in head and key != "exception" and value not in ("", None)
+        if key not in _TEXT_HEAD and value not in ("", None)
     )
-    line = f"{head['time']} {head['level']:<8} {head['logger']} | {head['message']} {rest}"
+    line = head + rest
     text = _UNSAFE_IN_TEXT.sub(_escape, line.rstrip())
     for trace_line in str(fields.get("exception", "")).splitlines():
         text += "\n    " + _UNSAFE_IN_TEXT.sub(_escape, trace_line)
     return text.encode() + b"\n"
 
 
+_TEXT_HEAD = frozenset({"time", "level", "logger", "message", "exception"})
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339, UTC, microseconds, of a Unix time."""
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1_000_000):06d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
+
+
 def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return str(value)
 
 
 def redact(value: object) -> object:
