@@ -1,0 +1,77 @@
+# `make` lists the verbs. Everything but image and load works without Nix; inside `nix develop`
+# the tools on PATH are used and nothing is installed.
+
+.DEFAULT_GOAL := help
+export APP_ENV ?= local
+export UV_PYTHON_DOWNLOADS := never
+
+ifdef IN_NIX_SHELL
+BIN :=
+ENVIRONMENT :=
+else
+BIN := .venv/bin/
+ENVIRONMENT := .venv/.synced
+endif
+
+.PHONY: help
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
+
+.PHONY: serve
+serve: $(ENVIRONMENT) ## run the service here: SQLite, Redis in the process, nothing to fill in
+	$(BIN)groundwork serve
+
+.PHONY: test
+test: $(ENVIRONMENT) ## run the tests; those that need MariaDB or Redis say so when it is missing
+	$(BIN)coverage erase
+	$(BIN)coverage run -m pytest
+	$(BIN)coverage combine --quiet
+	$(BIN)coverage report
+
+.PHONY: check
+check: $(ENVIRONMENT) ## format, lint, types, imports and tests: what must be green to land
+	$(BIN)ruff format --check .
+	$(BIN)ruff check .
+	$(BIN)mypy
+	$(BIN)lint-imports
+	$(MAKE) test
+
+.PHONY: fmt
+fmt: $(ENVIRONMENT) ## format the code and mend what the linter can
+	$(BIN)ruff format .
+	$(BIN)ruff check --fix .
+
+.PHONY: migrate
+migrate: $(ENVIRONMENT) ## bring the database to this release's schema
+	$(BIN)groundwork migrate
+
+.PHONY: bench
+bench: $(ENVIRONMENT) ## measure against bare FastAPI; needs wrk
+	$(BIN)python -m tests.benchmarks
+
+.PHONY: image
+image: ## build the OCI image with Nix: ./result
+	nix build .#image
+
+.PHONY: load
+load: image ## load the image into docker or podman
+	"$$(command -v docker || command -v podman || echo docker)" load --input result
+
+# --- the environment without Nix ------------------------------------------------------------
+
+# The first Python that is new enough; uv is told to use it and never to download one.
+FIND_PYTHON := for python in python3 python3.12 python3.13 python3.14; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null \
+	&& command -v "$$python" && exit; done; \
+	echo "groundwork needs Python 3.12 or newer: install python3.12 (Debian: apt install python3)" >&2; \
+	exit 1
+
+.venv/.synced: pyproject.toml uv.lock
+	@python="$$($(FIND_PYTHON))" || exit 1; \
+	for uv in uv .uv/bin/uv; do "$$uv" --version >/dev/null 2>&1 && break; done; \
+	if ! "$$uv" --version >/dev/null 2>&1; then \
+		echo "fetching uv into .uv"; \
+		"$$python" -m pip install --quiet --disable-pip-version-check --target .uv uv || exit 1; \
+	fi; \
+	"$$uv" sync --locked --quiet --all-extras --group dev --python "$$python"
+	@touch $@

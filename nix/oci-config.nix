@@ -1,0 +1,66 @@
+# What the image says of itself: a function from what it runs to the OCI configuration.
+# https://github.com/opencontainers/image-spec/blob/main/config.md
+{
+  lib,
+  cacert,
+  tzdata,
+  revision,
+  version,
+}:
+{
+  title,
+  venv,
+  environment,
+}:
+let
+  second = 1000 * 1000 * 1000;
+
+  # The hash of the store path: which build this is, to the bit.
+  buildHash = builtins.substring 0 32 (baseNameOf (builtins.unsafeDiscardStringContext venv.outPath));
+
+  variables = {
+    CONFIG_DIR = "/configs";
+    GROUNDWORK_BUILD = buildHash;
+    GROUNDWORK_REVISION = revision;
+    LANG = "C.UTF-8";
+    LC_ALL = "C.UTF-8";
+    PYTHONDONTWRITEBYTECODE = "1";
+    PYTHONIOENCODING = "utf-8";
+    PYTHONUNBUFFERED = "1";
+    SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+    TZ = "Etc/UTC";
+    TZDIR = "${tzdata}/share/zoneinfo";
+  }
+  // environment;
+in
+{
+  Entrypoint = [ "/bin/groundwork" ];
+  Cmd = [ "serve" ];
+  User = "65532:65532";
+  WorkingDir = "/";
+  Env = lib.mapAttrsToList (name: value: "${name}=${value}") ({ PATH = "/bin"; } // variables);
+  ExposedPorts."8000/tcp" = { };
+
+  # Docker's own field: an OCI layout has none, and Kubernetes ignores it.
+  Healthcheck = {
+    Test = [
+      "CMD"
+      "${venv}/bin/python"
+      "-I"
+      "-m"
+      "internal.healthcheck"
+    ];
+    Interval = 30 * second;
+    Timeout = 10 * second;
+    StartPeriod = 5 * second;
+    Retries = 3;
+  };
+
+  Labels = {
+    "org.opencontainers.image.title" = title;
+    "org.opencontainers.image.description" = "A FastAPI backend: the groundwork service";
+    "org.opencontainers.image.licenses" = "Apache-2.0";
+    "org.opencontainers.image.version" = version;
+    "org.opencontainers.image.revision" = revision;
+  };
+}

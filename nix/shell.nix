@@ -1,0 +1,37 @@
+# `nix develop`: the checkout installed editable, with everything that the Makefile calls on PATH.
+{
+  mkShell,
+  git,
+  gnumake,
+  mysql84,
+  nixfmt-tree,
+  python,
+  redis,
+  uv,
+  wrk,
+}:
+mkShell {
+  packages = [
+    python.devVenv
+    git
+    gnumake
+    mysql84
+    nixfmt-tree
+    redis
+    uv
+    wrk
+  ];
+
+  env = {
+    # uv only keeps the lock here: the environment is Nix's.
+    UV_NO_SYNC = "1";
+    UV_PYTHON = python.interpreter.interpreter;
+    UV_PYTHON_DOWNLOADS = "never";
+  };
+
+  shellHook = ''
+    unset PYTHONPATH
+    export REPO_ROOT=$(git rev-parse --show-toplevel)
+    export MYSQLD=$(command -v mysqld)
+  '';
+}
