@@ -6,13 +6,13 @@
   revision,
 }:
 let
-  inherit (pkgs) callPackage;
+  inherit (pkgs) callPackage callPackages;
   inherit (pkgs.stdenv.hostPlatform) isLinux;
 
   python = callPackage ./python.nix { inherit inputs; };
   ociConfig = callPackage ./oci-config.nix { inherit revision version; };
-  images = if isLinux then callPackage ./image.nix { inherit ociConfig python; } else noImages;
-  noImages = callPackage ./image-elsewhere.nix { };
+  images = if isLinux then callPackages ./image.nix { inherit ociConfig python; } else noImages;
+  noImages = callPackages ./image-elsewhere.nix { };
 
   inherit (lib.importTOML ../pyproject.toml) project;
   inherit (project) version;
