@@ -43,6 +43,10 @@ def create_lifespan(settings: Settings, lines: LineLog) -> Lifespan:
             except StartError as error:
                 _log.critical("start failed: {}", error)
                 raise
+            except Exception as error:
+                # Not foreseen, and still the only line that tells: the server says no more.
+                _log.critical("start failed: {}: {}", type(error).__name__, error)
+                raise
             _announce(settings)
             yield
             _log.info("stopping")

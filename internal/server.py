@@ -10,6 +10,7 @@ from types import FrameType
 from typing import cast
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from internal.app import Service, create_app
@@ -17,6 +18,7 @@ from internal.config.settings import Settings
 from internal.controllers.dependencies import resources_of
 from internal.core.errors import StartError
 from internal.infra.http_protocol import BoundedHttpProtocol
+from internal.middlewares import security_headers
 
 
 def serve(settings: Settings) -> None:
@@ -33,7 +35,9 @@ def serve(settings: Settings) -> None:
         loop="uvloop",
         http=cast(
             "type[asyncio.Protocol]",
-            functools.partial(BoundedHttpProtocol, settings.request_timeout_seconds),
+            functools.partial(
+                BoundedHttpProtocol, settings.request_timeout_seconds, security_headers.HEADERS
+            ),
         ),
         ws="none",
         lifespan="on",
@@ -80,7 +84,12 @@ class Worker(multiprocess.Process):
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         exit_cleanly_on_signals()
-        super().target(sockets)
+        try:
+            super().target(sockets)
+        except StartError as error:
+            # The parent has no use for another such worker: this status says so to it.
+            sys.stderr.write(f"CRITICAL: {error}\n")
+            sys.exit(STARTUP_FAILURE)
 
 
 def exit_cleanly_on_signals() -> None:

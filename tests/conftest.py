@@ -27,3 +27,9 @@ def make_settings(tmp_path: Path) -> MakeSettings:
         return Settings.model_validate({**values, **overrides})
 
     return make
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The loop that serves in production."""
+    return "asyncio", {"use_uvloop": True}

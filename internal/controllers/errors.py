@@ -7,13 +7,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from loguru import logger
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from internal.core.context import current_trace_id
 from internal.core.envelope import error_body
 from internal.core.errors import (
+    CLIENT_CLOSED_REQUEST,
     BadRequest,
     DependencyUnavailable,
     InternalError,
+    MethodNotAllowed,
     ServiceError,
     Text,
     UnsupportedMediaType,
@@ -37,6 +41,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     for away in (*DATABASE_AWAY, *REDIS_AWAY):
         app.add_exception_handler(away, _dependency_away)
+    app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -58,7 +63,10 @@ async def _service_error(request: Request, error: Exception) -> Response:
 async def _http_exception(request: Request, error: Exception) -> Response:
     """What the frameworks raise by themselves: 404, 405, 413, 400."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    return error_response(request, error_for_status(error.status_code)(headers=error.headers))
+    reply = error_for_status(error.status_code)(headers=error.headers)
+    if isinstance(reply, MethodNotAllowed):
+        reply.headers = {"Allow": ", ".join(_allowed_methods(request))}
+    return error_response(request, reply)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -70,6 +78,19 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 async def _dependency_away(request: Request, error: Exception) -> Response:
     _log.bind(reason=str(error).partition("\n")[0]).error("a dependency is unavailable")
     return error_response(request, DependencyUnavailable())
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Of all routes at this path (RFC 9110 §10.2.1); the router names those of the first alone."""
+    routes = [
+        route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL
+    ]
+    return sorted({method for route in routes for method in route.methods or ()})
+
+
+async def _client_left(_request: Request, _error: Exception) -> Response:
+    """The client went away in the middle of its body: nobody reads this but the access log."""
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _unexpected(request: Request, _error: Exception) -> Response:
@@ -103,6 +124,10 @@ def _field_error(item: Mapping[str, Any], language: Language) -> dict[str, str]:
     """
     kind = str(item["type"])
     message = str(item["msg"]).removeprefix("Value error, ")
+    if kind == "union_tag_invalid":
+        message = (
+            f"Input should be tagged {item['ctx']['expected_tags']}"  # its own repeats the tag
+        )
     if language == "zh":
         template = _CHINESE.get(kind, "无效的值")
         message = template.format_map({**item.get("ctx", {})})
@@ -135,6 +160,7 @@ _CHINESE = {
     "model_type": "应为对象",
     "too_short": "至少 {min_length} 项",
     "too_long": "最多 {max_length} 项",
+    "union_tag_invalid": "标签应为以下之一：{expected_tags}",
     "literal_error": "应为以下之一：{expected}",
     "enum": "应为以下之一：{expected}",
     "datetime_parsing": "应为日期时间",

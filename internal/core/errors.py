@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+# What nginx logs for a client that went away before its reply.
+CLIENT_CLOSED_REQUEST = 499
+
 
 class Text(NamedTuple):
     """A message to a user in the two languages of the service."""

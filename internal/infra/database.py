@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -61,7 +62,7 @@ def database_url(settings: Settings, *, driver: str) -> URL:
 def connect_args(settings: Settings, *, timeout: float = CONNECT_TIMEOUT_SECONDS) -> dict[str, Any]:
     """What every connection starts with, on any driver."""
     if settings.db_type == "sqlite":
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        _make_folder(settings.data_dir)
         return {"timeout": timeout}
     arguments: dict[str, Any] = {
         "connect_timeout": timeout,
@@ -70,6 +71,15 @@ def connect_args(settings: Settings, *, timeout: float = CONNECT_TIMEOUT_SECONDS
     if settings.db_tls == "on":
         arguments["ssl"] = client_context(settings.db_tls_ca, "DB_TLS_CA")
     return arguments
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"DATA_DIR: {folder} cannot be made: {error.strerror}; make its parent writable"
+        ) from error
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:

@@ -5,9 +5,6 @@ from starlette.types import Scope
 
 from internal.infra.logging import timestamp
 
-# What nginx logs for a client that went away before its reply.
-CLIENT_CLOSED_REQUEST = 499
-
 
 def access_line(scope: Scope, trace_id: str, status: int, size: int, seconds: float) -> bytes:
     """One request as a line of JSON, put together by hand: a third of what `json.dumps` takes.

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,21 +24,25 @@ class ClientAddressMiddleware:
                 if name == b"x-forwarded-for"
                 for hop in value.decode("latin-1").split(",")
             ]
-            while hops and self._is_trusted(host):
-                hop = hops.pop()
-                if not _is_address(hop):
-                    break
-                host, port = hop, 0
+            address = _address(host)
+            while hops and address is not None and self._is_trusted(address):
+                address = _address(hops.pop())
+                if address is not None:
+                    host, port = str(address), 0
             scope["client"] = (host, port)
         await self._app(scope, receive, send)
 
-    def _is_trusted(self, host: str) -> bool:
-        return _is_address(host) and any(ip_address(host) in network for network in self._trusted)
+    def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in network for network in self._trusted)
 
 
-def _is_address(text: str) -> bool:
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address, an IPv4 one as itself also on a socket for both; None if it is none.
+
+    No zone (`fe80::1%eth0`): it may be any text, and means nothing on another machine.
+    """
     try:
-        ip_address(text)
+        address = ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return True
+        return None
+    return (address.version == 6 and address.ipv4_mapped) or address  # noqa: PLR2004

@@ -1,7 +1,11 @@
+import re
+
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MINIMUM_BYTES = 1024
+
+_REFUSED = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)  # RFC 9110 §12.5.3
 
 
 class CompressionMiddleware:
@@ -19,6 +23,6 @@ class CompressionMiddleware:
         app = self._app
         if scope["type"] == "http":
             for name, value in scope["headers"]:
-                if name == b"accept-encoding" and b"gzip" in value:
+                if name == b"accept-encoding" and b"gzip" in value and not _REFUSED.search(value):
                     app = self._gzip
         await app(scope, receive, send)

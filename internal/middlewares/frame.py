@@ -1,3 +1,4 @@
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -5,7 +6,9 @@ from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from internal.core.context import incoming_trace_id, set_trace_id
-from internal.middlewares.access_log import CLIENT_CLOSED_REQUEST, access_line
+from internal.core.errors import CLIENT_CLOSED_REQUEST, DependencyUnavailable
+from internal.middlewares.access_log import access_line
+from internal.middlewares.reply import send_error
 from internal.middlewares.security_headers import secured
 
 type WriteLine = Callable[[bytes], None]
@@ -49,6 +52,12 @@ class FrameMiddleware:
 
         try:
             await self._app(scope, receive, send_framed)
+        except asyncio.CancelledError:
+            # The grace of a stop is over. Nobody but the server awaits this task, and it would
+            # answer in plain text and log a traceback.
+            if status == CLIENT_CLOSED_REQUEST:
+                stopping = DependencyUnavailable(headers={"connection": "close"})
+                await send_error(scope, send_framed, stopping)
         except Exception:  # noqa: BLE001 - the one place: the reply was made inside, here it is logged
             _log.exception("unhandled exception")
         finally:

@@ -1,0 +1,85 @@
+"""Starting what is measured, on a core of its own, and telling when it answers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+SERVER_CORE, CLIENT_CORE = "0", "1"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def python(*arguments: str) -> list[str]:
+    return ["taskset", "-c", SERVER_CORE, sys.executable, *arguments]
+
+
+def environment(**values: str) -> dict[str, str]:
+    """This environment without what would change what is measured, and with `values`."""
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("PYTHONDONTWRITEBYTECODE", "APP_ENV")
+    }
+    return {**inherited, **values}
+
+
+def embedded(folder: Path, port: int) -> dict[str, str]:
+    """The service's environment on the embedded set: what is measured here needs no database."""
+    config = folder / "configs"
+    config.mkdir(exist_ok=True)
+    (config / ".env.local").write_text(
+        "DB_TYPE=sqlite\nREDIS_MODE=embedded\nJOBS_BACKEND=embedded\nSNOWFLAKE_NODE_ID=0\n"
+    )
+    return environment(
+        APP_ENV="local", CONFIG_DIR=str(config), DATA_DIR=str(folder / "var"), PORT=str(port)
+    )
+
+
+@contextmanager
+def running(
+    command: Sequence[str], env: Mapping[str, str], port: int, path: str
+) -> Generator[tuple[subprocess.Popen[bytes], float]]:
+    """A process, and the seconds from its start until `path` answered 200."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(port, path, process)
+        yield process, time.perf_counter() - started
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def wait_for(port: int, path: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            sys.exit(f"{process.args} ended with {process.returncode}")
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", path)
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.002)
+        finally:
+            connection.close()
+    sys.exit(f"{process.args} did not answer {path}")
+
+
+def resident_mib(process: subprocess.Popen[bytes]) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
