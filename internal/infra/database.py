@@ -46,11 +46,12 @@ def database_url(settings: Settings, *, driver: str) -> URL:
     if settings.db_type == "sqlite":
         name = f"{settings.db_database or 'groundwork'}.sqlite3"
         return URL.create(f"sqlite+{driver}", database=str(settings.data_dir / name))
-    password = settings.db_password.get_secret_value() if settings.db_password else None
+    password = settings.db_password.get_secret_value() if settings.db_password else ""
     return URL.create(
         f"mysql+{driver}",
         username=settings.db_username,
-        password=password,
+        # Both drivers send a password's Latin-1 bytes; the server has the hash of its UTF-8 ones.
+        password=password.encode().decode("latin-1"),
         host=settings.db_host,
         port=settings.db_port,
         database=settings.db_database,
