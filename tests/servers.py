@@ -252,7 +252,10 @@ class MySQL(DatabaseServer):
 
 class Redis(Server):
     name = "redis"
-    password = PASSWORD
+
+    def __init__(self, *options: str, password: str = PASSWORD) -> None:
+        super().__init__(*options)
+        self.password = password
 
     @classmethod
     def binary(cls) -> str | None:
