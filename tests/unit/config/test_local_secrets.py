@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from internal.config import local_secrets
 from internal.config.secrets import parse_key
 from tests.unit.config.folder import AES_SECRET, JWT_SECRET, Folder
 
@@ -84,6 +85,25 @@ def test_a_folder_that_cannot_be_written_is_said_with_two_ways_out(local: Folder
     assert second.startswith("AES_SECRET: missing")
     assert third.startswith("JWT_SECRET: missing")
     assert local.load({"AES_SECRET": AES_SECRET, "JWT_SECRET": JWT_SECRET}).settings.aes_secret
+
+
+def test_of_two_that_find_none_the_first_to_make_them_wins(
+    local: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process is through while this one is still making its own."""
+    first = f"AES_SECRET={AES_SECRET}\nJWT_SECRET={JWT_SECRET}\n"
+
+    def overtaken() -> str:
+        secrets_of(local).parent.mkdir(parents=True)
+        secrets_of(local).write_text(first)
+        return JWT_SECRET[::-1]
+
+    monkeypatch.setattr(local_secrets, "generate_jwt_secret", overtaken)
+    settings = local.load().settings
+    assert settings.aes_secret.get_secret_value() == AES_SECRET
+    assert settings.jwt_secret.get_secret_value() == JWT_SECRET
+    assert secrets_of(local).read_text() == first
+    assert [path.name for path in secrets_of(local).parent.iterdir()] == ["secrets"]
 
 
 LOAD_AT_ONCE = """
