@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from internal.config import local_secrets
-from internal.config.secrets import parse_key
+from internal.config.secrets import Keyring, parse_key
 from tests.unit.config.folder import AES_SECRET, JWT_SECRET, Folder
 
 
@@ -57,6 +57,18 @@ def test_nothing_is_made_where_both_are_set(local: Folder) -> None:
     local.environ |= {"AES_SECRET": AES_SECRET, "JWT_SECRET": JWT_SECRET}
     local.load()
     assert not secrets_of(local).parent.exists()
+
+
+def test_a_folder_whose_name_is_encrypted_is_not_made_by_that_name(
+    local: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = Keyring.parse(AES_SECRET).encrypt(local.environ["DATA_DIR"], "DATA_DIR")
+    local.environ |= {"AES_SECRET": AES_SECRET, "DATA_DIR": named}
+    assert [problem.partition(":")[0] for problem in local.problems()] == ["JWT_SECRET"]
+    settings = local.load({"JWT_SECRET": JWT_SECRET}).settings
+    assert settings.data_dir == local.path / "var" / "deeper"
+    assert not list(tmp_path.glob("ENC*"))
 
 
 @pytest.mark.parametrize("app_env", ["dev", "test", "prod"])
