@@ -295,13 +295,27 @@ DATABASES: Sequence[type[DatabaseServer]] = (
 )
 
 
+class ServerMissing(pytest.skip.Exception):
+    """A skip that is reported from here, and so in one line for all; not from each test's place."""
+
+    __module__ = "builtins"  # is not printed
+
+    @property
+    def _use_item_location(self) -> bool:
+        return False
+
+    @_use_item_location.setter
+    def _use_item_location(self, value: bool) -> None:
+        """What pytest sets on a skip in a fixture."""
+
+
 def require(server: type[Server]) -> None:
     """Skips the test where the server is not installed; fails it with REQUIRE_SERVERS=1."""
     if server.binary() is None:
         missing = f"{server.name} is not installed: tests that need it do not run"
         if os.environ.get("REQUIRE_SERVERS") == "1":
             pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
+        raise ServerMissing(missing)
 
 
 def _find(executable: str) -> str | None:

@@ -45,6 +45,7 @@ async def refused(settings: Settings) -> str:
     return line
 
 
+@pytest.mark.usefixtures("redis_server")
 @pytest.mark.parametrize("password", PASSWORDS)
 async def test_any_password_opens_redis(make_settings: MakeSettings, password: str) -> None:
     with Redis(password=password) as server:
