@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from internal.controllers.dependencies import PublicRoute, ResourcesDep
+from internal.controllers.dependencies import ResourcesDep
+from internal.controllers.doors import PublicRoute
 from internal.core.envelope import Envelope
 from internal.core.errors import DependencyUnavailable
 from internal.infra.build import build_info

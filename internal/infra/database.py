@@ -168,6 +168,14 @@ _HINTS = {
     2026: "check DB_TLS and DB_TLS_CA",
 }
 
+# FOR UPDATE NOWAIT met a lock: MySQL's ER_LOCK_NOWAIT, MariaDB's ER_LOCK_WAIT_TIMEOUT.
+_LOCK_REFUSED = (3572, 1205)
+
+
+def is_lock_refused(error: DBAPIError) -> bool:
+    """Whether a statement gave up because another transaction has the row."""
+    return bool(error.orig and error.orig.args and error.orig.args[0] in _LOCK_REFUSED)
+
 
 def watch(engine: Engine, settings: Settings) -> None:
     """Hooks on every statement: no unbounded write, slow ones logged, sane SQLite connections."""
@@ -176,6 +184,7 @@ def watch(engine: Engine, settings: Settings) -> None:
         SlowQueries(settings.db_slow_query_ms).listen(engine)
     if settings.db_type == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
 
 
 _UNBOUNDED_TEXT = re.compile(r"\s*(update|delete)\b(?!.*\bwhere\b)", re.IGNORECASE | re.DOTALL)
@@ -218,3 +227,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Takes the write lock at once: one that is asked for later fails where another has written."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from internal import app, server
 from internal.config.load_config import load_config
-from internal.controllers.dependencies import PublicRoute
+from internal.controllers.doors import PublicRoute
 from internal.core.envelope import Envelope
 
 router = APIRouter(route_class=PublicRoute)

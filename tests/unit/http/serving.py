@@ -14,7 +14,7 @@ from loguru import logger
 
 from internal.app import Service, create_app
 from internal.config.settings import Settings
-from internal.controllers.dependencies import PublicRoute
+from internal.controllers.doors import PublicRoute
 
 CLIENT = ("203.0.113.9", 4711)
 

@@ -26,7 +26,8 @@ def test_every_operation_has_a_summary_and_a_reply_in_the_envelope(
     schemas = document["components"]["schemas"]
     for operation in operations(document):
         assert operation["summary"]
-        reference = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        success = next(reply for status, reply in operation["responses"].items() if status < "300")
+        reference = success["content"]["application/json"]["schema"]["$ref"]
         schema = schemas[reference.rpartition("/")[2]]
         assert list(schema["properties"]) == ["code", "message", "data", "trace_id"]
 
