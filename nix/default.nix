@@ -28,5 +28,7 @@ in
     application = python.application;
     lock = callPackage ./checks/lock.nix { inherit (python) interpreter; };
   }
-  // lib.optionalAttrs isLinux { inherit (images) image; };
+  // lib.optionalAttrs isLinux {
+    image = callPackage ./checks/image.nix { inherit (images) image; };
+  };
 }

@@ -29,7 +29,10 @@ let
     {
       inherit name;
       tag = project.version;
-      contents = [ users ];
+      contents = [
+        users
+        dockerTools.caCertificates
+      ];
       # created and mtime stay at their default, 1970-01-01T00:00:01Z: never the time of the build.
       config = ociConfig {
         title = name;

@@ -2,7 +2,6 @@
 # https://github.com/opencontainers/image-spec/blob/main/config.md
 {
   lib,
-  cacert,
   tzdata,
   revision,
   version,
@@ -27,7 +26,8 @@ let
     PYTHONDONTWRITEBYTECODE = "1";
     PYTHONIOENCODING = "utf-8";
     PYTHONUNBUFFERED = "1";
-    SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+    # The usual place: a deployment's own bundle is mounted over it.
+    SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
     TZ = "Etc/UTC";
     TZDIR = "${tzdata}/share/zoneinfo";
   }
@@ -61,6 +61,9 @@ in
     "org.opencontainers.image.description" = "A FastAPI backend: the groundwork service";
     "org.opencontainers.image.licenses" = "Apache-2.0";
     "org.opencontainers.image.version" = version;
+  }
+  // lib.optionalAttrs (revision != "") {
+    # A source that is no git checkout has none.
     "org.opencontainers.image.revision" = revision;
   };
 }

@@ -22,7 +22,8 @@ def check() -> None:
     for name, value in configuration.settings:
         key = name.upper()
         source = configuration.sources.get(key, "default")
-        shown = "********" if isinstance(value, SecretStr) else _shown(value)
+        is_secret = isinstance(value, SecretStr) or key in configuration.encrypted
+        shown = "********" if is_secret else _shown(value)
         print(f"{key}={shown}  # {source}")
 
 
@@ -37,9 +38,13 @@ def _shown(value: object) -> str:
 @app.command("generate-secrets")
 def generate_secrets() -> None:
     """Print a fresh, valid `.secrets`."""
+    from internal.cli.loading import exit_with
     from internal.config.secrets import generate_jwt_secret, generate_key
+    from internal.config.settings import AppEnv
 
     app_env = os.environ.get("APP_ENV") or "local"
+    if app_env not in list(AppEnv):
+        exit_with([f"APP_ENV: {app_env!r} is unknown; use one of: {' '.join(AppEnv)}"])
     print(f"APP_ENV={app_env}\nAES_SECRET={generate_key()}\nJWT_SECRET={generate_jwt_secret()}")
 
 
@@ -48,27 +53,41 @@ def encrypt(
     key: Annotated[str, typer.Argument(help="The setting that the value is for.")],
 ) -> None:
     """Read a value from the terminal or stdin; print its ENC form for KEY."""
-    import getpass
-
     from internal.cli.loading import exit_with
+    from internal.config.load_config import NEVER_ENCRYPTED
     from internal.config.secrets import SecretError
     from internal.config.settings import KEYS
 
     if key not in KEYS:
         exit_with([f"{key}: no such setting; `groundwork config check` lists them"])
-    if sys.stdin.isatty():
-        value = getpass.getpass(f"{key}: ")
-    else:
-        value = sys.stdin.read().removesuffix("\n")
+    if key in NEVER_ENCRYPTED:
+        exit_with([f"{key}: may not be encrypted; write it as it is"])
+    try:
+        value = _read_value(key)
+    except UnicodeDecodeError:
+        exit_with([f"{key}: the value read is not UTF-8; save it as UTF-8"])
+    if not value:
+        exit_with([f"{key}: the value read is empty; an empty value counts as not given"])
     try:
         print(_keyring().encrypt(value, key))
     except SecretError as error:
         exit_with([f"AES_SECRET: {error}; make one with `groundwork config generate-secrets`"])
 
 
+def _read_value(key: str) -> str:
+    """A line of the terminal, unseen, or all of stdin but its last line end."""
+    import getpass
+
+    if sys.stdin.isatty():
+        return getpass.getpass(f"{key}: ")
+    return sys.stdin.buffer.read().decode().rstrip("\r\n")
+
+
 @app.command()
 def rotate(
-    file: Annotated[Path, typer.Argument(help="A .env or .secrets file.", exists=True)],
+    file: Annotated[
+        Path, typer.Argument(help="A .env or .secrets file.", exists=True, dir_okay=False)
+    ],
 ) -> None:
     """Re-encrypt every ENC value of FILE under the newest AES_SECRET, in place."""
     from internal.cli.loading import exit_with
@@ -78,6 +97,9 @@ def rotate(
         count = rotate_file(file, _keyring())
     except RotationError as error:
         exit_with(error.problems)
+    except OSError as error:
+        problem = f"{file}: cannot be rewritten: {error.strerror}; check the file and its folder"
+        exit_with([problem])
     print(f"re-encrypted: {count}")
 
 
@@ -92,4 +114,4 @@ def _keyring() -> "Keyring":
     except ConfigError as error:
         exit_with(error.problems)
     except SecretError as error:
-        exit_with([f"AES_SECRET: {error}"])
+        exit_with([f"AES_SECRET or AES_SECRET_PREVIOUS: {error}; make both urlsafe base64"])

@@ -5,18 +5,16 @@ Secrets, highest first: `KEY_FILE` in the environment, `$CREDENTIALS_DIRECTORY/K
 kept in `DATA_DIR/secrets`.
 """
 
-import contextlib
-import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
 
-from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
+from internal.config.env_file import Value, is_there, read_env_file, read_text
+from internal.config.local_secrets import local_secrets
 from internal.config.secrets import (
     Keyring,
     SecretError,
@@ -27,7 +25,8 @@ from internal.config.secrets import (
 from internal.config.settings import KEYS, AppEnv, Settings, SettingsError
 
 ENVIRONMENT = "the environment"
-_NEVER_ENCRYPTED = ("APP_ENV", "AES_SECRET", "AES_SECRET_PREVIOUS")
+NEVER_ENCRYPTED = ("APP_ENV", "AES_SECRET", "AES_SECRET_PREVIOUS")
+_UNDECODED = re.compile("[\ud800-\udfff]")  # Python's stand-ins for bytes that are no text
 
 
 class ConfigError(Exception):
@@ -38,18 +37,12 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-class Value(NamedTuple):
-    """A raw value and the source it came from, as people name it."""
-
-    text: str
-    source: str
-
-
 @dataclass
 class Layers:
     """The raw values of every key, the winning layer's, before decryption and validation."""
 
     values: dict[str, Value] = field(default_factory=dict)
+    encrypted: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
     def add(self, values: Mapping[str, Value]) -> None:
@@ -58,6 +51,17 @@ class Layers:
             if value.text:
                 self.values.setdefault(key, value)
 
+    def add_agreeing(self, values: Mapping[str, Value]) -> None:
+        """Adds a layer that must name no other environment: that is a mistake about to happen."""
+        above, below = self.values.get("APP_ENV"), values.get("APP_ENV")
+        if above and below and below.text and above.text != below.text:
+            self.problems.append(
+                f"APP_ENV: {above.source} says {above.text!r}, {below.source} says "
+                f"{below.text!r}; make them agree"
+            )
+            self.check()
+        self.add(values)
+
     def check(self) -> None:
         if self.problems:
             raise ConfigError(self.problems)
@@ -65,10 +69,11 @@ class Layers:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Valid settings, and for each key that was set the source that set it."""
+    """Valid settings; for each key that was set its source; and which of them were encrypted."""
 
     settings: Settings
     sources: dict[str, str]
+    encrypted: frozenset[str]
 
 
 def load_config(environ: Mapping[str, str] = os.environ) -> Configuration:
@@ -82,7 +87,8 @@ def load_config(environ: Mapping[str, str] = os.environ) -> Configuration:
     settings = _validate(layers)
     layers.check()
     assert settings is not None  # noqa: S101 - no problem was found: tells the type checker
-    return Configuration(settings, {key: value.source for key, value in layers.values.items()})
+    sources = {key: value.source for key, value in layers.values.items()}
+    return Configuration(settings, sources, frozenset(layers.encrypted))
 
 
 def read_layers(environ: Mapping[str, str]) -> Layers:
@@ -93,27 +99,25 @@ def read_layers(environ: Mapping[str, str]) -> Layers:
     """
     folder = Path(environ.get("CONFIG_DIR") or "configs")
     layers = Layers()
-    layers.add({key: Value(environ[key], ENVIRONMENT) for key in KEYS if key in environ})
+    layers.add(_environment(environ, layers.problems))
     layers.add(_secret_files(environ, layers.problems))
-    layers.add(_credentials(environ, layers.problems))
+    layers.add_agreeing(_credentials(environ, layers.problems))
     secrets_file = folder / ".secrets"
-    if secrets_file.exists():
-        in_file = _read_env_file(secrets_file, layers.problems)
-        _refuse_disagreement(layers, in_file)
-        layers.add(in_file)
+    if is_there(secrets_file):
+        layers.add_agreeing(read_env_file(secrets_file, layers.problems))
     app_env = _app_env(layers, secrets_file)
     env_file = folder / f".env.{app_env}"
-    if not env_file.exists():
+    if not is_there(env_file):
         layers.problems.append(
             f"APP_ENV: the configuration of {app_env!s} is missing: {env_file} does not exist; "
             "create it or point CONFIG_DIR at the folder that holds it"
         )
         layers.check()
-    in_file = _read_env_file(env_file, layers.problems)
-    _refuse_disagreement(layers, in_file)
-    layers.add(in_file)
+    layers.add_agreeing(read_env_file(env_file, layers.problems))
     if app_env is AppEnv.LOCAL:
-        layers.add(_local_secrets(layers))
+        data_dir = Path(layers.values.get("DATA_DIR", Value("var", "")).text)
+        is_needed = not {"AES_SECRET", "JWT_SECRET"} <= layers.values.keys()
+        layers.add(local_secrets(data_dir, layers.problems, is_needed=is_needed))
     return layers
 
 
@@ -146,15 +150,15 @@ def _app_env(layers: Layers, secrets_file: Path) -> AppEnv:
     raise ConfigError(layers.problems)
 
 
-def _refuse_disagreement(layers: Layers, in_file: Mapping[str, Value]) -> None:
-    """Two places that name different environments are a mistake about to happen."""
-    above, below = layers.values.get("APP_ENV"), in_file.get("APP_ENV")
-    if above and below and below.text and above.text != below.text:
-        layers.problems.append(
-            f"APP_ENV: {above.source} says {above.text!r}, {below.source} says {below.text!r}; "
-            "make them agree"
-        )
-        layers.check()
+def _environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for key in KEYS:
+        text = environ.get(key, "")
+        if _UNDECODED.search(text):
+            problems.append(f"{key}: not UTF-8 (from {ENVIRONMENT}); correct it there")
+        else:
+            found[key] = Value(text, ENVIRONMENT)
+    return found
 
 
 def _secret_files(environ: Mapping[str, str], problems: list[str]) -> dict[str, Value]:
@@ -166,7 +170,7 @@ def _secret_files(environ: Mapping[str, str], problems: list[str]) -> dict[str, 
             continue
         if environ.get(key):
             problems.append(f"{key}: both {key} and {name} are set in the environment; unset one")
-        text = _read(Path(path), f"{key}: {name} names", problems)
+        text = read_text(Path(path), f"{key}: {name} names", problems)
         if text is not None:
             found[key] = Value(text.rstrip("\r\n"), f"{name}={path}")
     return found
@@ -178,72 +182,11 @@ def _credentials(environ: Mapping[str, str], problems: list[str]) -> dict[str, V
     found: dict[str, Value] = {}
     for key in KEYS if folder else ():
         path = Path(folder or "", key)
-        if path.exists():
-            text = _read(path, f"{key}: the credential", problems)
+        if is_there(path):
+            text = read_text(path, f"{key}: the credential", problems)
             if text is not None:
                 found[key] = Value(text.rstrip("\r\n"), str(path))
     return found
-
-
-def _read(path: Path, what: str, problems: list[str]) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        problems.append(f"{what} {path}, which cannot be read: {error.strerror}; check it")
-    except UnicodeDecodeError:
-        problems.append(f"{what} {path}, which is not UTF-8; save it as UTF-8")
-    return None
-
-
-def _read_env_file(path: Path, problems: list[str]) -> dict[str, Value]:
-    """KEY=value lines, without interpolation: a `$` in a password is a `$`."""
-    text = _read(path, f"{path.name}: the file", problems)
-    found: dict[str, Value] = {}
-    for binding in parse_stream(StringIO(text or "")):
-        line = f"{path} line {binding.original.line}"
-        if binding.error or (binding.key and binding.value is None):
-            problems.append(f"{line}: not a KEY=value line; correct it")
-        elif binding.key is None:
-            continue
-        elif binding.key not in KEYS:
-            close = difflib.get_close_matches(binding.key, KEYS, n=1)
-            hint = f"did you mean {close[0]}?" if close else "remove it"
-            problems.append(f"{line}: {binding.key} is no setting; {hint}")
-        elif binding.key in found:
-            problems.append(f"{line}: {binding.key} stands there twice; remove one")
-        else:
-            found[binding.key] = Value(binding.value or "", str(path))
-    return found
-
-
-def _local_secrets(layers: Layers) -> dict[str, Value]:
-    """Makes and keeps what `local` needs, so that a first start needs no filling in."""
-    path = Path(layers.values.get("DATA_DIR", Value("var", "")).text, "secrets")
-    if not path.exists():
-        lines = f"AES_SECRET={generate_key()}\nJWT_SECRET={generate_jwt_secret()}\n"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _create_once(path, lines)
-        except OSError as error:
-            layers.problems.append(
-                f"DATA_DIR: secrets cannot be kept in {path}: {error.strerror}; "
-                "make the folder writable or set AES_SECRET and JWT_SECRET"
-            )
-            return {}
-    return _read_env_file(path, layers.problems)
-
-
-def _create_once(path: Path, text: str) -> None:
-    """Creates a file whole, 0600; of several processes at once, the first one's stays."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink()
 
 
 def _decrypt(layers: Layers) -> None:
@@ -255,34 +198,54 @@ def _decrypt(layers: Layers) -> None:
     for key, value in list(layers.values.items()):
         if not is_encrypted(value.text):
             continue
-        if key in _NEVER_ENCRYPTED:
-            layers.problems.append(f"{key}: may not be encrypted (from {value.source})")
-            del layers.values[key]
+        del layers.values[key]
+        if key in NEVER_ENCRYPTED:
+            layers.problems.append(
+                f"{key}: may not be encrypted (from {value.source}); write it as it is"
+            )
             continue
         try:
-            layers.values[key] = Value(keys.decrypt(value.text, key), value.source)
+            text = keys.decrypt(value.text, key)
         except SecretError as error:
             layers.problems.append(
                 f"{key}: {error} (from {value.source}); encrypt it anew with "
                 f"`groundwork config encrypt {key}`, or restore the key it was encrypted under"
             )
-            del layers.values[key]
+        else:
+            layers.add({key: Value(text, value.source)})
+            layers.encrypted.add(key)
 
 
 def _validate(layers: Layers) -> Settings | None:
+    values = {key: value.text for key, value in layers.values.items()}
     try:
-        return Settings.model_validate({key: value.text for key, value in layers.values.items()})
+        return Settings.model_validate(values)
     except ValidationError as errors:
-        already = {problem.partition(":")[0] for problem in layers.problems}
-        layers.problems += [
-            problem
-            for problem in _explain(errors, layers.values)
-            if problem.partition(":")[0] not in already
-        ]
-        return None
+        layers.problems += _explain(errors, layers)
+    # The rules between keys wait until each key is right: without the wrong ones, they speak too.
+    wrong = _named(layers.problems)
+    stand_ins = {
+        "AES_SECRET": generate_key(),
+        "JWT_SECRET": generate_jwt_secret(),
+        "DB_TYPE": "sqlite",
+        "REDIS_MODE": "embedded",
+    }
+    right = {key: text for key, text in values.items() if key not in wrong}
+    try:
+        Settings.model_validate(right | {key: stand_ins[key] for key in wrong & stand_ins.keys()})
+    except ValidationError as errors:
+        layers.problems += _explain(errors, layers)
+    return None
 
 
-def _explain(errors: ValidationError, values: Mapping[str, Value]) -> list[str]:
+def _named(problems: list[str]) -> set[str]:
+    """The keys that problems begin with."""
+    return {problem.partition(":")[0] for problem in problems}
+
+
+def _explain(errors: ValidationError, layers: Layers) -> list[str]:
+    """A line for each error of a key that nothing was said of before."""
+    values = layers.values
     problems: list[str] = []
     for error in errors.errors(include_url=False, include_input=False):
         cause = error.get("ctx", {}).get("error")
@@ -293,7 +256,8 @@ def _explain(errors: ValidationError, values: Mapping[str, Value]) -> list[str]:
         else:
             text = error["msg"].removeprefix("Value error, ")
             problems.append(_line(str(error["loc"][0]), f"{text}; correct it there", values))
-    return problems
+    already = _named(layers.problems)
+    return [problem for problem in problems if problem.partition(":")[0] not in already]
 
 
 _MISSING = "missing; set it, or make one with `groundwork config generate-secrets`"

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Self
 
-_ENC = re.compile(r"ENC\(v1\.([0-9a-f]{8})\.([A-Za-z0-9_-]+)=*\)", re.ASCII)
+_ENC = re.compile(r"ENC\(v1\.([0-9a-f]{8})\.([A-Za-z0-9_-]+)\)", re.ASCII)
 _NONCE_BYTES = 12
 KEY_BYTES = 32
 
@@ -55,6 +55,17 @@ def key_id(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()[:8]
 
 
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _from_base64(text: str) -> bytes:
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if _base64(data) != text:
+        raise ValueError("the spare bits of the last digit are not zero")
+    return data
+
+
 class Keyring:
     """The AES keys at hand: the first one encrypts, all of them decrypt."""
 
@@ -83,7 +94,7 @@ class Keyring:
         key = self._require_newest()
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + AESGCM(key).encrypt(nonce, value.encode(), name.encode())
-        return f"ENC(v1.{key_id(key)}.{base64.urlsafe_b64encode(sealed).decode().rstrip('=')})"
+        return f"ENC(v1.{key_id(key)}.{_base64(sealed)})"
 
     def decrypt(self, value: str, name: str) -> str:
         """The value behind an ENC form.
@@ -103,7 +114,7 @@ class Keyring:
             known = ", ".join(self._keys) or "none"
             raise SecretError(f"encrypted under key {kid}, but the keys at hand are: {known}")
         try:
-            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            sealed = _from_base64(text)
             nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
             plain = AESGCM(key).decrypt(nonce, ciphertext, name.encode())
         except (InvalidTag, ValueError):  # a nonce or a text too short is a ValueError

@@ -45,7 +45,11 @@ def _split(value: object) -> object:
 
 
 def _network(value: object) -> object:
-    return ip_network(value) if isinstance(value, str) else value
+    """Python's own error would repeat the value, which may be a secret in the wrong place."""
+    try:
+        return ip_network(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("not a network: write it like 10.0.0.0/8, host bits zero") from None
 
 
 type CommaSeparated[T] = Annotated[list[T], BeforeValidator(_split)]
@@ -69,7 +73,11 @@ class Settings(BaseModel):
     """The configuration of one process. Immutable; its repr shows no secret."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, alias_generator=str.upper
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        alias_generator=str.upper,
+        allow_inf_nan=False,
     )
 
     app_env: AppEnv = Field(description="which environment: local, dev, test or prod")
@@ -212,8 +220,8 @@ class Settings(BaseModel):
         for origin in value:
             if origin == "*":
                 raise ValueError("`*` is refused, credentials are allowed: list the origins")
-            if not re.fullmatch(r"https?://[^/\s]+", origin):
-                raise ValueError("an origin is scheme://host[:port], without a path")
+            if not re.fullmatch(r"https?://[^/?#@*\s]+", origin):
+                raise ValueError("an origin is scheme://host[:port], without a path or a wildcard")
         return value
 
     @field_validator("celery_broker_url")
@@ -246,7 +254,7 @@ class Settings(BaseModel):
         problems: list[tuple[str, str]] = []
         least = _JWT_SECRET_BYTES[self.jwt_algorithm]
         for name in ("jwt_secret", "jwt_secret_previous"):
-            for secret in split_secrets(getattr(self, name)):
+            for secret in self._secrets(name):
                 if len(secret.encode()) < least:
                     mend = "make one with `groundwork config generate-secrets`"
                     problems.append(
@@ -259,10 +267,17 @@ class Settings(BaseModel):
             problems += [
                 (name.upper(), "still a placeholder; put the real secret in its place")
                 for name in SECRET_FIELDS
-                for secret in split_secrets(getattr(self, name))
+                for secret in self._secrets(name)
                 if _PLACEHOLDER.search(secret)
             ]
         return problems
+
+    def _secrets(self, name: str) -> list[str]:
+        """What stands under a name: only the previous ones are a list, a password has commas."""
+        value: SecretStr | None = getattr(self, name)
+        if value is None or name.endswith("_previous"):
+            return split_secrets(value)
+        return [value.get_secret_value()]
 
     def _misplaced(self) -> list[tuple[str, str]]:
         parts = {

@@ -16,6 +16,7 @@ let
 in
 runCommand "uv-lock-is-current" { nativeBuildInputs = [ uv ]; } ''
   cp ${source}/* .
-  UV_PYTHON=${interpreter.interpreter} UV_CACHE_DIR=$PWD/cache uv lock --locked --offline
+  UV_PYTHON=${interpreter.interpreter} UV_CACHE_DIR=$PWD/cache uv lock --locked --offline ||
+    { echo "uv.lock is behind pyproject.toml: run uv lock" >&2; exit 1; }
   touch $out
 ''

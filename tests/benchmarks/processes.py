@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,14 +10,10 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
+from internal.config.secrets import generate_jwt_secret, generate_key
+from tests.servers import MariaDB, Redis
+
 SERVER_CORE, CLIENT_CORE = "0", "1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def python(*arguments: str) -> list[str]:
@@ -44,6 +39,26 @@ def embedded(folder: Path, port: int) -> dict[str, str]:
     )
     return environment(
         APP_ENV="local", CONFIG_DIR=str(config), DATA_DIR=str(folder / "var"), PORT=str(port)
+    )
+
+
+def production(
+    folder: Path, port: int, database: MariaDB, redis: Redis, **values: str
+) -> dict[str, str]:
+    """The service's environment on real servers."""
+    config = folder / "configs"
+    config.mkdir(exist_ok=True)
+    (config / ".env.test").write_text("SNOWFLAKE_NODE_ID=0\n")
+    return environment(
+        **database.environment(),
+        **redis.environment(),
+        APP_ENV="test",
+        CONFIG_DIR=str(config),
+        DATA_DIR=str(folder / "var"),
+        PORT=str(port),
+        AES_SECRET=generate_key(),
+        JWT_SECRET=generate_jwt_secret(),
+        **values,
     )
 
 

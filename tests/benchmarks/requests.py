@@ -5,38 +5,37 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from tests.benchmarks.processes import (
-    CLIENT_CORE,
-    embedded,
-    environment,
-    free_port,
-    python,
-    running,
-)
+from tests.benchmarks.processes import CLIENT_CORE, embedded, environment, python, running
+from tests.benchmarks.table import Row
+from tests.servers import free_port
 
 ROUNDS = 5
 SECONDS = 4
 CONNECTIONS = 16
 
 
-def trivial_json(folder: Path) -> dict[str, float]:
+def measure(folder: Path) -> list[Row]:
     """Both servers on the same core, in turns, the client on the other; medians of the rounds."""
     bare_port, port = free_port(), free_port()
+    bare_command = python("-m", "tests.benchmarks.bare", str(bare_port))
+    command = python("-m", "tests.benchmarks.service")
     with (
-        running(
-            python("-m", "tests.benchmarks.bare", str(bare_port)),
-            environment(),
-            bare_port,
-            "/hello",
-        ),
-        running(python("-m", "tests.benchmarks.service"), embedded(folder, port), port, "/hello"),
+        running(bare_command, environment(), bare_port, "/hello"),
+        running(command, embedded(folder, port), port, "/hello"),
     ):
         rates: dict[int, list[float]] = {bare_port: [], port: []}
         for _ in range(ROUNDS):
             for target, measured in rates.items():
                 measured.append(requests_per_second(f"http://127.0.0.1:{target}/hello"))
     bare, ours = statistics.median(rates[bare_port]), statistics.median(rates[port])
-    return {"bare_rps": bare, "rps": ours, "ratio": ours / bare}
+    return [
+        Row(
+            "trivial JSON, everything on",
+            f"{ours:.0f} requests/s",
+            f"{ours / bare:.2f} of bare FastAPI ({bare:.0f})",
+            "at least 0.75",
+        )
+    ]
 
 
 def requests_per_second(url: str) -> float:

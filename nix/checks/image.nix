@@ -1,0 +1,46 @@
+# What the image promises, read from the archive itself: a slip in image.nix, or in the files of a
+# dependency, shows here and not in a deployment.
+{
+  runCommand,
+  image,
+  jq,
+}:
+runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
+  tar --extract --file ${image}
+  config=$(jq --raw-output '.[0].Config' manifest.json)
+  for layer in $(jq --raw-output '.[0].Layers[]' manifest.json); do
+    tar --list --verbose --numeric-owner --absolute-names --file "$layer"
+  done > files
+
+  promise() {
+    jq --exit-status "$2" "$config" > /dev/null || { echo "no longer true: $1" >&2; exit 1; }
+  }
+  promise "it runs as uid and gid 65532" '.config.User == "65532:65532"'
+  promise "it serves when told nothing else" \
+    '.config | .Entrypoint == ["/bin/groundwork"] and .Cmd == ["serve"]'
+  promise "it listens on 8000" '.config.ExposedPorts | has("8000/tcp")'
+  promise "it speaks UTC and UTF-8" '.config.Env | contains(["TZ=Etc/UTC", "LC_ALL=C.UTF-8"])'
+  promise "its health check needs no shell" '.config.Healthcheck.Test[0] == "CMD"'
+  promise "its date is not that of the build" '.created | startswith("1970-01-01")'
+
+  has() {
+    grep --quiet --extended-regexp "$2" files || { echo "missing: $1" >&2; exit 1; }
+  }
+  has "a /tmp for everyone" '^drwxrwxrwt 0/0 .* \./tmp/$'
+  has "a data folder of its own" '^d.* 65532/65532 .* \./var/lib/groundwork/$'
+  has "the settings of production" ' \./configs/\.env\.prod$'
+  has "CA certificates" ' \./etc/ssl/certs/ca-certificates\.crt -> '
+  has "time zones" '/share/zoneinfo/Asia/Shanghai'
+  has "bytecode, for a fast start" '/internal/__pycache__/app\.cpython-.*\.pyc$'
+
+  lacks() {
+    ! grep --extended-regexp "$2" files >&2 || { echo "not wanted: $1" >&2; exit 1; }
+  }
+  lacks "secrets" '/\.secrets'
+  lacks "setuid and setgid files" '^-(..[sS]|.....[sS])'
+
+  on_path=$(sed --quiet 's|.* \./bin/\([^ ]\+\).*|\1|p' files)
+  [ "$on_path" = groundwork ] || { echo "not wanted on PATH: $on_path" >&2; exit 1; }
+
+  touch $out
+''
