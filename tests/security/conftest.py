@@ -1,0 +1,58 @@
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter
+
+from internal.services.passwords import PasswordHasher
+from tests.security.accounts import (
+    FAST,
+    HASHER,
+    Populated,
+    Replica,
+    own_copy,
+    populate,
+    replica,
+    settings_of,
+)
+from tests.unit.http.serving import Lines
+
+type Serve = Callable[..., AbstractAsyncContextManager[Replica]]
+
+
+@pytest.fixture(scope="session")
+def populated(tmp_path_factory: pytest.TempPathFactory) -> Populated:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HASHER, partial(PasswordHasher, cost=FAST))
+        return populate(tmp_path_factory.mktemp("populated"))
+
+
+@pytest.fixture
+def fast_bcrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HASHER, partial(PasswordHasher, cost=FAST))
+
+
+@pytest.fixture
+def serve(populated: Populated, tmp_path: Path, fast_bcrypt: None) -> Serve:
+    """Replicas of one service, on a database of the test's own; keyword arguments are settings."""
+    data_dir = own_copy(populated, tmp_path / "var")
+
+    def start(*routers: APIRouter, **overrides: object) -> AbstractAsyncContextManager[Replica]:
+        return replica(populated, settings_of(populated, data_dir, **overrides), *routers)
+
+    return start
+
+
+@pytest.fixture
+async def service(serve: Serve) -> AsyncGenerator[Replica]:
+    """One replica."""
+    async with serve() as one:
+        yield one
+
+
+@pytest.fixture
+def lines(capsysbinary: pytest.CaptureFixture[bytes]) -> Lines:
+    """The log, if asked for before the app is created."""
+    return Lines(lambda: capsysbinary.readouterr().out)
