@@ -13,7 +13,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from internal.core.password import MAX_CHARACTERS, MIN_CHARACTERS, check_password
+from internal.core.password import MAX_CHARACTERS, MIN_CHARACTERS, check_password, compose
 
 MAX_ID = (1 << 63) - 1
 
@@ -32,6 +32,10 @@ def _lower(value: object) -> object:
 
 def _checked(value: SecretStr) -> SecretStr:
     return SecretStr(check_password(value.get_secret_value()))
+
+
+def _composed(value: SecretStr) -> SecretStr:
+    return SecretStr(compose(value.get_secret_value()))
 
 
 # 63 bits: a client whose numbers have 53 needs them as strings.
@@ -59,22 +63,28 @@ type DisplayName = Annotated[
     Field(examples=["Ada Lovelace"]),
 ]
 
+
+def _password_schema(**length: int) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "type": "string",
+            "format": "password",
+            "writeOnly": True,
+            **length,
+            "examples": ["correct horse battery staple"],
+        }
+    )
+
+
 # A password that is being set; one that is being tried may be anything.
 type NewPassword = Annotated[
     SecretStr,
     AfterValidator(_checked),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "password",
-            "minLength": MIN_CHARACTERS,
-            "maxLength": MAX_CHARACTERS,
-            "examples": ["correct horse battery staple"],
-        }
-    ),
+    _password_schema(minLength=MIN_CHARACTERS, maxLength=MAX_CHARACTERS),
 ]
 
 type TriedPassword = Annotated[
     SecretStr,
-    Field(max_length=MAX_CHARACTERS, examples=["correct horse battery staple"]),
+    AfterValidator(_composed),
+    _password_schema(maxLength=MAX_CHARACTERS),
 ]
