@@ -7,8 +7,11 @@ from fastapi import Depends, FastAPI, Request
 from internal.services.resources import Resources
 
 
-def get_resources(request: Request) -> Resources:
-    """The resources of the app that serves this request."""
+async def get_resources(request: Request) -> Resources:
+    """The resources of the app that serves this request.
+
+    A coroutine, though nothing is awaited: FastAPI runs plain functions in a thread.
+    """
     return resources_of(request.app)
 
 

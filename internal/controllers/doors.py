@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
-from internal.controllers.dependencies import get_resources
+from internal.controllers.dependencies import resources_of
 from internal.controllers.limits import count_request, refuse_exhausted
 from internal.core.address import counted_as
 from internal.core.caller import Caller, anonymous
@@ -32,7 +32,7 @@ class Door(ABC):
 
     async def __call__(self, request: Request) -> Caller:
         address = address_of(request)
-        limits = get_resources(request).limits.default
+        limits = resources_of(request.app).limits.default
         failures = f"failure:{counted_as(address)}"
         refuse_exhausted(limits, failures)
         try:
@@ -63,7 +63,7 @@ class UserDoor(Door):
 
     async def _identify(self, request: Request, address: str) -> Caller:
         token = _bearer_token(request.scope)
-        return await get_resources(request).services.sessions.authenticate(token, address)
+        return await resources_of(request.app).services.sessions.authenticate(token, address)
 
 
 class AdminDoor(UserDoor):
@@ -81,7 +81,7 @@ class ClientDoor(Door):
 
     async def _identify(self, request: Request, address: str) -> Caller:
         scope = request.scope
-        return await get_resources(request).services.signed_requests.authenticate(
+        return await resources_of(request.app).services.signed_requests.authenticate(
             _signature_headers(scope),
             scope["method"].encode(),
             scope["raw_path"],
@@ -113,7 +113,7 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def get_anonymous(request: Request) -> Caller:
+async def get_anonymous(request: Request) -> Caller:
     """The caller of a public route."""
     return anonymous(address_of(request))
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Header, Request, Response
 
-from internal.controllers.dependencies import get_resources
+from internal.controllers.dependencies import resources_of
 from internal.core.caller import Caller
 from internal.core.envelope import Envelope
 from internal.services.idempotency import Outcome, RequestIdentity, Work
@@ -30,7 +30,7 @@ async def create_once(  # noqa: PLR0913 - of which two are options
     holds_secret: bool = False,
 ) -> Response:
     """Does the work once and answers with its envelope, also at a repeated request."""
-    outcome = await get_resources(request).services.idempotency.run(
+    outcome = await resources_of(request.app).services.idempotency.run(
         caller,
         None if key is None else await _identity(request, caller, key),
         work,

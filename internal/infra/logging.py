@@ -206,7 +206,8 @@ def create_line_log(settings: "Settings", stream: BinaryIO | None = None) -> Lin
 def install_logging(lines: LineLog, settings: "Settings") -> None:
     """Points Loguru and `logging` of this process at the lines."""
     logger.remove()
-    logger.add(lines.sink, level=settings.log_level, format="{message}", diagnose=False)
+    # The sink makes the line; a format that is text would have Loguru write tracebacks for nothing.
+    logger.add(lines.sink, level=settings.log_level, format=lambda _: "", diagnose=False)
     logging.basicConfig(handlers=[StandardLibraryHandler()], level=settings.log_level, force=True)
     # DEBUG shows the service's own SQL; what libraries tell about themselves stays out.
     logging.getLogger("sqlalchemy.engine").setLevel(
