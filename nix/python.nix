@@ -37,7 +37,7 @@ let
       name:
       prev.${name}.overrideAttrs (old: {
         postInstall = (old.postInstall or "") + ''
-          PYTHONHASHSEED=0 ${interpreter.interpreter} -m compileall -q -j1 \
+          PYTHONHASHSEED=0 ${interpreter.interpreter} -m compileall -f -q -j1 \
             --invalidation-mode unchecked-hash "$out/${interpreter.sitePackages}"
         '';
       })

@@ -86,7 +86,9 @@ class Snowflake:
                 ms, sequence = now, 0
             elif sequence > MAX_SEQUENCE:
                 ms, sequence = ms + 1, 0
-            if ms - now > MAX_AHEAD_MS or ms > MAX_MS:
+            if not 0 <= ms <= MAX_MS:
+                raise IdsUnavailable(f"the wall clock is {now} ms from {EPOCH:%Y}: check it")
+            if ms - now > MAX_AHEAD_MS:
                 raise IdsUnavailable(f"ids are {ms - now} ms ahead of the wall clock")
             self._ms, self._sequence = ms, sequence
         return compose(SnowflakeParts(ms, self._node, sequence))

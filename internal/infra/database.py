@@ -14,7 +14,6 @@ from sqlalchemy import (
     Delete,
     Engine,
     Executable,
-    TextClause,
     Update,
     event,
     text,
@@ -180,6 +179,7 @@ def is_lock_refused(error: DBAPIError) -> bool:
 def watch(engine: Engine, settings: Settings) -> None:
     """Hooks on every statement: no unbounded write, slow ones logged, sane SQLite connections."""
     event.listen(engine, "before_execute", refuse_unbounded_write)
+    event.listen(engine, "before_cursor_execute", refuse_unbounded_sql)
     if settings.db_slow_query_ms:
         SlowQueries(settings.db_slow_query_ms).listen(engine)
     if settings.db_type == "sqlite":
@@ -187,19 +187,26 @@ def watch(engine: Engine, settings: Settings) -> None:
         event.listen(engine, "begin", _begin_sqlite)
 
 
-_UNBOUNDED_TEXT = re.compile(r"\s*(update|delete)\b(?!.*\bwhere\b)", re.IGNORECASE | re.DOTALL)
+_UNBOUNDED_SQL = re.compile(
+    r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"  # comments
+    r"(?:with\b.*?\)\s*)?"
+    r"(?:update|delete)\b(?!.*\bwhere\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def refuse_unbounded_write(_connection: Connection, statement: Executable, *_: object) -> None:
     """Raises UnboundedWrite for an UPDATE or DELETE that names no rows."""
-    if isinstance(statement, Update | Delete):
-        unbounded = statement.whereclause is None
-    else:
-        unbounded = isinstance(statement, TextClause) and bool(
-            _UNBOUNDED_TEXT.match(statement.text)
-        )
-    if unbounded:
+    if isinstance(statement, Update | Delete) and statement.whereclause is None:
         raise UnboundedWrite(str(statement))
+
+
+def refuse_unbounded_sql(
+    _connection: Connection, _cursor: object, statement: str, *_: object
+) -> None:
+    """The same for SQL that somebody wrote by hand, on its way to the driver."""
+    if _UNBOUNDED_SQL.match(statement):
+        raise UnboundedWrite(statement)
 
 
 class SlowQueries:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from loguru import logger
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -67,7 +66,7 @@ class Probe:
         reason = ""
         try:
             result = await self._check()
-        except (SQLAlchemyError, RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises: the part does not answer
             result, reason = UNAVAILABLE, str(error).partition("\n")[0]
         self._remember(result, reason)
         return result

@@ -1,0 +1,160 @@
+"""Contract §6: 41 bits of milliseconds since 2024, 10 of node, 12 of sequence; never twice."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.core.snowflake import (
+    EPOCH,
+    MAX_AHEAD_MS,
+    MAX_MS,
+    MAX_NODE,
+    MAX_SEQUENCE,
+    IdsUnavailable,
+    Snowflake,
+    SnowflakeParts,
+    compose,
+    decompose,
+    wall_clock_ms,
+)
+
+PARTS = st.builds(
+    SnowflakeParts,
+    st.integers(0, 2**41 - 1),
+    st.integers(0, 2**10 - 1),
+    st.integers(0, 2**12 - 1),
+)
+
+
+class Clock:
+    """A wall clock that a test sets, in milliseconds since the epoch of ids."""
+
+    def __init__(self, now: int = 1_000_000) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@given(PARTS)
+def test_an_id_has_63_bits_and_comes_apart_as_it_was_put_together(parts: SnowflakeParts) -> None:
+    snowflake = compose(parts)
+    assert 0 <= snowflake < 2**63
+    assert decompose(snowflake) == parts
+    assert f"{snowflake:063b}" == f"{parts.ms:041b}{parts.node:010b}{parts.sequence:012b}"
+
+
+@given(PARTS, PARTS)
+def test_ids_sort_by_time_first(one: SnowflakeParts, other: SnowflakeParts) -> None:
+    assert (compose(one) < compose(other)) == (one < other)
+
+
+def test_time_counts_from_2024() -> None:
+    assert datetime(2024, 1, 1, tzinfo=UTC) == EPOCH
+    parts = decompose(Snowflake(5, lambda: 86_400_000).next_id())
+    assert parts == SnowflakeParts(86_400_000, 5, 0)
+    assert parts.time == datetime(2024, 1, 2, tzinfo=UTC)
+    assert abs(EPOCH + timedelta(milliseconds=wall_clock_ms()) - datetime.now(UTC)) < timedelta(
+        minutes=1
+    )
+
+
+@given(st.lists(st.integers(-2000, 2000), min_size=1, max_size=50), st.integers(0, MAX_NODE))
+def test_ids_grow_under_any_clock_and_never_run_more_than_a_second_ahead(
+    steps: list[int], node: int
+) -> None:
+    clock = Clock()
+    generator = Snowflake(node, clock)
+    given_out: list[int] = []
+    for step in steps:
+        clock.now = max(0, clock.now + step)
+        ahead = decompose(given_out[-1]).ms - clock.now if given_out else 0
+        if ahead > MAX_AHEAD_MS:
+            with pytest.raises(IdsUnavailable, match=f"ids are {ahead} ms ahead"):
+                generator.next_id()
+        else:
+            given_out.append(generator.next_id())
+            assert decompose(given_out[-1]).ms == max(clock.now, clock.now + ahead)
+    assert all(earlier < later for earlier, later in pairwise(given_out))
+    assert {decompose(snowflake).node for snowflake in given_out} == {node}
+
+
+def test_a_full_sequence_borrows_the_next_millisecond() -> None:
+    clock = Clock(now=7)
+    generator = Snowflake(0, clock)
+    parts = [decompose(generator.next_id()) for _ in range(MAX_SEQUENCE + 3)]
+    assert parts[MAX_SEQUENCE] == SnowflakeParts(7, 0, MAX_SEQUENCE)
+    assert parts[MAX_SEQUENCE + 1 :] == [SnowflakeParts(8, 0, 0), SnowflakeParts(8, 0, 1)]
+    clock.now = 8
+    assert decompose(generator.next_id()) == SnowflakeParts(8, 0, 2)
+    clock.now = 9
+    assert decompose(generator.next_id()) == SnowflakeParts(9, 0, 0)
+
+
+def test_more_than_a_second_ahead_of_the_clock_raises_and_recovers_without_a_repeat() -> None:
+    clock = Clock()
+    generator = Snowflake(0, clock)
+    given_out = [generator.next_id()]
+    clock.now -= MAX_AHEAD_MS
+    given_out.append(generator.next_id())
+    clock.now -= 1
+    for _ in range(3):
+        with pytest.raises(IdsUnavailable, match="1001 ms ahead of the wall clock"):
+            generator.next_id()
+    clock.now += 1
+    given_out.append(generator.next_id())
+    assert [decompose(snowflake).sequence for snowflake in given_out] == [0, 1, 2]
+
+
+def test_borrowing_stops_a_second_ahead_too() -> None:
+    clock = Clock()
+    generator = Snowflake(0, clock)
+    generator._ms, generator._sequence = clock.now + MAX_AHEAD_MS, MAX_SEQUENCE - 1
+    assert decompose(generator.next_id()).sequence == MAX_SEQUENCE
+    with pytest.raises(IdsUnavailable):
+        generator.next_id()
+
+
+@pytest.mark.parametrize("now", [-1, -500, -(10**12), MAX_MS + 1])
+def test_a_clock_outside_of_41_bits_gives_no_id(now: int) -> None:
+    generator = Snowflake(0, lambda: now)
+    for _ in range(2):
+        with pytest.raises(IdsUnavailable):
+            generator.next_id()
+
+
+def test_the_last_id_of_41_bits_is_given_and_none_after_it() -> None:
+    generator = Snowflake(MAX_NODE, lambda: MAX_MS)
+    generator._ms, generator._sequence = MAX_MS, MAX_SEQUENCE - 1
+    assert generator.next_id() == 2**63 - 1
+    with pytest.raises(IdsUnavailable):
+        generator.next_id()
+
+
+def test_no_id_is_given_twice_across_threads() -> None:
+    generator = Snowflake(3)
+
+    def take(_: int) -> list[int]:
+        return [generator.next_id() for _ in range(2000)]
+
+    with ThreadPoolExecutor(8) as threads:
+        taken = list(threads.map(take, range(16)))
+    assert len({snowflake for ids in taken for snowflake in ids}) == 16 * 2000
+    assert all(ids == sorted(ids) for ids in taken)
+
+
+@pytest.mark.parametrize("node", [-1, 1024])
+def test_a_node_has_10_bits(node: int) -> None:
+    assert decompose(Snowflake(0).next_id()).node == 0
+    assert decompose(Snowflake(1023).next_id()).node == 1023
+    with pytest.raises(ValueError, match="a node is 0 to 1023"):
+        Snowflake(node)
+
+
+def test_without_a_node_there_are_no_ids() -> None:
+    with pytest.raises(IdsUnavailable, match="SNOWFLAKE_NODE_ID is not configured"):
+        Snowflake(None).next_id()
