@@ -1,20 +1,14 @@
 """The database: its URL, engine and pool, and what is watched on every statement."""
 
-import re
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from loguru import logger
 from sqlalchemy import (
     URL,
     Connection,
-    Delete,
     Engine,
-    Executable,
-    Update,
     event,
     text,
 )
@@ -24,17 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
+from internal.infra.statements import StatementWatch
 from internal.infra.tls import client_context
 
 CONNECT_TIMEOUT_SECONDS = 5
 # What SQLAlchemy raises when the database is away, as opposed to when it disagrees.
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
-
-_log = logger.bind(logger="database")
-
-
-class UnboundedWrite(Exception):
-    """An UPDATE or DELETE without a WHERE: never meant, never sent."""
 
 
 def database_url(settings: Settings, *, driver: str) -> URL:
@@ -178,55 +167,10 @@ def is_lock_refused(error: DBAPIError) -> bool:
 
 def watch(engine: Engine, settings: Settings) -> None:
     """Hooks on every statement: no unbounded write, slow ones logged, sane SQLite connections."""
-    event.listen(engine, "before_execute", refuse_unbounded_write)
-    event.listen(engine, "before_cursor_execute", refuse_unbounded_sql)
-    if settings.db_slow_query_ms:
-        SlowQueries(settings.db_slow_query_ms).listen(engine)
+    StatementWatch(settings.db_slow_query_ms).listen(engine)
     if settings.db_type == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-
-
-_UNBOUNDED_SQL = re.compile(
-    r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"  # comments
-    r"(?:with\b.*?\)\s*)?"
-    r"(?:update|delete)\b(?!.*\bwhere\b)",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-def refuse_unbounded_write(_connection: Connection, statement: Executable, *_: object) -> None:
-    """Raises UnboundedWrite for an UPDATE or DELETE that names no rows."""
-    if isinstance(statement, Update | Delete) and statement.whereclause is None:
-        raise UnboundedWrite(str(statement))
-
-
-def refuse_unbounded_sql(
-    _connection: Connection, _cursor: object, statement: str, *_: object
-) -> None:
-    """The same for SQL that somebody wrote by hand, on its way to the driver."""
-    if _UNBOUNDED_SQL.match(statement):
-        raise UnboundedWrite(statement)
-
-
-class SlowQueries:
-    """Logs statements that took longer than a limit, without their values."""
-
-    def __init__(self, limit_ms: int) -> None:
-        self._limit_ms = limit_ms
-
-    def listen(self, engine: Engine) -> None:
-        event.listen(engine, "before_cursor_execute", self._before)
-        event.listen(engine, "after_cursor_execute", self._after)
-
-    def _before(self, connection: Connection, *_: object) -> None:
-        connection.info["statement_started"] = time.perf_counter()
-
-    def _after(self, connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        milliseconds = (time.perf_counter() - connection.info["statement_started"]) * 1000
-        if milliseconds > self._limit_ms:
-            sql = " ".join(statement.split())
-            _log.bind(ms=round(milliseconds, 1), sql=sql).warning("slow query")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
