@@ -112,15 +112,15 @@ class Sessions:
     async def _spend(
         self, session: AsyncSession, refresh_token: str, caller: Caller
     ) -> Tokens | None:
-        tokens, logins = RefreshTokenDAO(session), LoginSessionDAO(session)
+        tokens = RefreshTokenDAO(session)
         token = await tokens.by_hash(_digest(refresh_token))
         if token is None:
             return None
+        row = await LoginSessionDAO(session).with_user(token.session_id)
+        if row is None or not _is_open(row):
+            return None
         if not await tokens.spend(token.id):
             await self._judge_reuse(session, token, caller)
-            return None
-        row = await logins.with_user(token.session_id)
-        if row is None or not _is_open(row):
             return None
         claims = AccessClaims(row.user_id, token.session_id, row.token_version, Role(row.role))
         return await self._issue(session, claims, row.expires_at, utc_now())

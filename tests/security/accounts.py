@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import shutil
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter
-from sqlalchemy import Table, insert, select
+from sqlalchemy import ColumnElement, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from internal.app import ROUTERS, Service
@@ -173,9 +173,16 @@ class Replica:
             rows = await connection.execute(select(found).order_by(found.c.id))
             return [dict(row) for row in rows.mappings()]
 
-    async def insert(self, table: str, **values: object) -> None:
+    async def set_all(
+        self,
+        table: str,
+        where: Callable[[Table], ColumnElement[bool]] = lambda table: table.c.id > 0,
+        **values: object,
+    ) -> None:
+        """Changes rows behind the service's back, as time would."""
         async with self.database.begin() as connection:
-            await connection.execute(insert(self._table(table)).values(values))
+            changed = self._table(table)
+            await connection.execute(update(changed).where(where(changed)).values(values))
 
     async def events(self) -> list[dict[str, Any]]:
         return await self.rows("audit_events")

@@ -4,8 +4,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from async_lru import alru_cache
 from fastapi import APIRouter
 
+from internal.services import recent
 from internal.services.passwords import PasswordHasher
 from tests.security.accounts import (
     FAST,
@@ -17,6 +19,7 @@ from tests.security.accounts import (
     replica,
     settings_of,
 )
+from tests.security.clock import Clock
 from tests.unit.http.serving import Lines
 
 type Serve = Callable[..., AbstractAsyncContextManager[Replica]]
@@ -50,6 +53,15 @@ async def service(serve: Serve) -> AsyncGenerator[Replica]:
     """One replica."""
     async with serve() as one:
         yield one
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Stands still until the test moves it; the library's own timer, on real time, is off."""
+    clock = Clock()
+    monkeypatch.setattr(recent, "time", clock)
+    monkeypatch.setattr(recent, "alru_cache", lambda maxsize, ttl: alru_cache(maxsize=maxsize))
+    return clock
 
 
 @pytest.fixture
