@@ -36,7 +36,8 @@ let
     lib.genAttrs (map (package: package.name) (lib.importTOML ../uv.lock).package) (
       name:
       prev.${name}.overrideAttrs (old: {
-        postInstall = (old.postInstall or "") + ''
+        postInstall = ''
+          ${old.postInstall or ""}
           PYTHONHASHSEED=0 ${interpreter.interpreter} -m compileall -f -q -j1 \
             --invalidation-mode unchecked-hash "$out/${interpreter.sitePackages}"
         '';

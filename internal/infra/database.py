@@ -1,5 +1,6 @@
 """The database: its URL, engine and pool, and what is watched on every statement."""
 
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,11 +36,12 @@ def database_url(settings: Settings, *, driver: str) -> URL:
     if settings.db_type == "sqlite":
         name = f"{settings.db_database or 'groundwork'}.sqlite3"
         return URL.create(f"sqlite+{driver}", database=str(settings.data_dir / name))
-    password = settings.db_password.get_secret_value() if settings.db_password else None
+    password = settings.db_password.get_secret_value() if settings.db_password else ""
     return URL.create(
         f"mysql+{driver}",
         username=settings.db_username,
-        password=password,
+        # Both drivers send a password's Latin-1 bytes; the server has the hash of its UTF-8 ones.
+        password=password.encode().decode("latin-1"),
         host=settings.db_host,
         port=settings.db_port,
         database=settings.db_database,
@@ -82,7 +84,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
     """The engine of the service, with its pool and its watchers."""
     engine = create_async_engine(
         _async_url(settings),
-        connect_args=connect_args(settings),
+        connect_args=_async_connect_args(settings, CONNECT_TIMEOUT_SECONDS),
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_max_overflow,
         pool_timeout=settings.db_pool_timeout,
@@ -97,7 +99,7 @@ def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:
     """One connection of its own for health probes: a busy pool is not a database that is down."""
     return create_async_engine(
         _async_url(settings),
-        connect_args=connect_args(settings, timeout=timeout),
+        connect_args=_async_connect_args(settings, timeout),
         pool_size=1,
         max_overflow=0,
         logging_name="probe",
@@ -110,6 +112,15 @@ def _async_url(settings: Settings) -> URL:
     return database_url(
         settings, driver="aiosqlite" if settings.db_type == "sqlite" else "aiomysql"
     )
+
+
+def _async_connect_args(settings: Settings, timeout: float) -> dict[str, Any]:
+    arguments = connect_args(settings, timeout=timeout)
+    if "ssl" in arguments:
+        from internal.infra import aiomysql_tls  # noqa: PLC0415 - slow, and rarely needed
+
+        arguments["async_creator_fn"] = aiomysql_tls.connect
+    return arguments
 
 
 @asynccontextmanager
@@ -142,18 +153,21 @@ def explain(error: DBAPIError, settings: Settings) -> str:
         return f"database: {database_url(settings, driver='pysqlite').database}: {cause}"
     where = f"mysql at {settings.db_host}:{settings.db_port}"
     number, *words = cause.args if cause and cause.args else ("unknown",)
+    if cause and isinstance(cause.__context__, ssl.SSLError):
+        number, words = _TLS_ERROR, [cause.__context__]  # the driver says that it cannot connect
     hint = _HINTS.get(number, "check DB_HOST and DB_PORT and that the server runs")
     return f"database: {where}: {' '.join(map(str, words)) or number} ({number}); {hint}"
 
 
-# Server error numbers (MySQL Error Reference).
+_TLS_ERROR = 2026
+# Server and client error numbers (MySQL Error Reference).
 _HINTS = {
     1044: "grant DB_USERNAME the rights on DB_DATABASE",
     1045: "check DB_USERNAME and DB_PASSWORD",
     1049: "create the database or check DB_DATABASE",
     1698: "check DB_USERNAME and DB_PASSWORD",
     2003: "check DB_HOST and DB_PORT and that the server runs",
-    2026: "check DB_TLS and DB_TLS_CA",
+    _TLS_ERROR: "check DB_TLS and DB_TLS_CA",
 }
 
 # FOR UPDATE NOWAIT met a lock: MySQL's ER_LOCK_NOWAIT, MariaDB's ER_LOCK_WAIT_TIMEOUT.

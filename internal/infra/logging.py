@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -27,16 +28,20 @@ REDACTED = "[redacted]"
 _SECRET_KEY = re.compile(
     r"passw|secret|token|authorization|cookie|api_?key|signature|credential", re.IGNORECASE
 )
+# Neither looks at a character many times: a long hostile text must not take long.
 _SECRET_SHAPE = re.compile(
-    r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # a JWT
-    r"|ENC\([^)]*\)"
+    r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # a JWT
+    r"|ENC\([^()]*\)?"
     r"|(?<=bearer )[^\s\"',]+"
     r"|(?<=basic )[^\s\"',]+"
-    r"|(?<=://)[^\s/@:]*:[^\s/]+(?=@)"  # user:password@ in a URL
-    r"|(?<=password=)[^\s&\"',]+"
-    r"|(?<=secret=)[^\s&\"',]+"
-    r"|(?<=token=)[^\s&\"',]+",
+    r"|(?<=://)[^\s/@:]*:[^\s/]+(?=@)",  # user:password@ in a URL
     re.IGNORECASE,
+)
+_SECRET_PAIR = re.compile(
+    r"((?:passw|secret|token|api_?key|signature|credential)\w{0,20}"
+    r"""(?:=|["']?\s?[=:]\s?(?=["'])))"""  # password=x, "password": "x", {'password': 'x'}
+    r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&"',;]+)""",
+    re.IGNORECASE | re.DOTALL,
 )
 # Whatever a terminal or a line-based reader could take for the end of a line or a command.
 _UNSAFE_IN_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -120,7 +125,7 @@ class DailyFile:
         path = self._folder / f"groundwork-{day}.{os.getpid()}.log"
         self._file = path.open("ab", buffering=0)
         oldest = (datetime.now(UTC).date() - timedelta(days=KEEP_DAYS)).isoformat()
-        for file in self._folder.glob("groundwork-*.log"):
+        for file in self._folder.glob("groundwork-????-??-??.*.log"):
             if file.name.removeprefix("groundwork-")[: len(oldest)] < oldest:
                 file.unlink(missing_ok=True)
 
@@ -166,15 +171,21 @@ def _escape(match: re.Match[str]) -> str:
 def redact(value: object) -> object:
     """The value without what looks like a token or a password in it."""
     if isinstance(value, str):
-        return _SECRET_SHAPE.sub(REDACTED, value)
+        return _redact_text(value)
     if isinstance(value, Mapping):
         return {
-            str(key): REDACTED if _SECRET_KEY.search(str(key)) else redact(item)
+            _redact_text(str(key)): REDACTED if _SECRET_KEY.search(str(key)) else redact(item)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(item) for item in value]
-    return value if isinstance(value, int | float | datetime | None) else redact(str(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
+    return value if isinstance(value, int | float | datetime | None) else _redact_text(str(value))
+
+
+def _redact_text(text: str) -> str:
+    return _SECRET_PAIR.sub(rf"\1{REDACTED}", _SECRET_SHAPE.sub(REDACTED, text))
 
 
 class StandardLibraryHandler(logging.Handler):
@@ -184,8 +195,12 @@ class StandardLibraryHandler(logging.Handler):
         level: str | int = record.levelno
         if logging.getLevelName(record.levelno) == record.levelname:
             level = record.levelname if record.levelname in _LOGURU_LEVELS else record.levelno
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, LookupError):  # the arguments do not fit the message
+            message = f"{record.msg} {record.args}"
         bound = logger.bind(logger=record.name).opt(exception=record.exc_info)
-        bound.log(level, "{}", record.getMessage())
+        bound.log(level, "{}", message)
 
 
 _CHATTY = (

@@ -1,0 +1,207 @@
+"""With TLS on, no byte of ours goes to a server that cannot prove its name."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from internal.config.settings import Settings
+from internal.core.errors import StartError
+from internal.infra.database import open_database
+from internal.infra.redis import REDIS_AWAY, create_client, open_redis
+from internal.migrations import known_revisions
+from internal.migrations.runner import migrate
+from tests.conftest import MakeSettings
+from tests.integration.certificates import Authority
+from tests.servers import HOST, DatabaseServer, Redis, free_port, require
+
+pytestmark = pytest.mark.anyio
+
+NAME = "localhost"  # what the certificates are for; HOST is the same machine under another name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tls")
+
+
+@pytest.fixture(scope="module")
+def authority(folder: Path) -> Authority:
+    return Authority.create(folder, "authority")
+
+
+@pytest.fixture(scope="module")
+def stranger(folder: Path) -> Authority:
+    return Authority.create(folder, "stranger")
+
+
+@pytest.fixture(scope="module")
+def tls_database(
+    kind: type[DatabaseServer], authority: Authority, folder: Path
+) -> Generator[DatabaseServer]:
+    certificate, key = authority.issue(folder, NAME)
+    with kind(
+        f"--ssl-ca={authority.file}",
+        f"--ssl-cert={certificate}",
+        f"--ssl-key={key}",
+        "--require-secure-transport=ON",
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def database_settings(
+    make_settings: MakeSettings, tls_database: DatabaseServer, authority: Authority
+) -> dict[str, object]:
+    return {
+        **tls_database.environment(),
+        "DB_HOST": NAME,
+        "DB_TLS": "on",
+        "DB_TLS_CA": authority.file,
+    }
+
+
+async def test_the_database_is_reached_over_tls(
+    make_settings: MakeSettings, database_settings: dict[str, object]
+) -> None:
+    settings = make_settings(**database_settings)
+    async with open_database(settings) as engine, engine.connect() as connection:
+        row = (await connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'"))).one()
+        assert row[1].startswith("TLSv1.")
+    assert migrate(settings) in (known_revisions(), [])
+
+
+async def refused(settings: Settings) -> list[str]:
+    with pytest.raises(StartError) as of_service:
+        async with open_database(settings):
+            pass
+    with pytest.raises(StartError) as of_migrate:
+        migrate(settings)
+    return [str(of_service.value), str(of_migrate.value)]
+
+
+async def test_a_database_of_another_authority_is_refused(
+    make_settings: MakeSettings, database_settings: dict[str, object], stranger: Authority
+) -> None:
+    settings = make_settings(**{**database_settings, "DB_TLS_CA": stranger.file})
+    for line in await refused(settings):
+        assert "certificate verify failed" in line
+        assert line.endswith("; check DB_TLS and DB_TLS_CA")
+
+
+async def test_a_database_that_the_systems_authorities_do_not_know_is_refused(
+    make_settings: MakeSettings, database_settings: dict[str, object]
+) -> None:
+    settings = make_settings(**{**database_settings, "DB_TLS_CA": None})
+    for line in await refused(settings):
+        assert "certificate verify failed" in line
+
+
+async def test_a_database_under_another_name_is_refused(
+    make_settings: MakeSettings, database_settings: dict[str, object]
+) -> None:
+    for line in await refused(make_settings(**{**database_settings, "DB_HOST": HOST})):
+        assert "certificate verify failed" in line
+        assert HOST in line
+        assert line.endswith("; check DB_TLS and DB_TLS_CA")
+
+
+async def test_a_database_without_tls_is_refused(
+    make_settings: MakeSettings, kind: type[DatabaseServer], authority: Authority
+) -> None:
+    """Also what an attacker in between makes of one with it."""
+    off = {"mariadb": "--skip-ssl", "mysql": "--tls-version="}[kind.name]
+    with kind(off) as server:
+        settings = make_settings(**server.environment(), DB_TLS="on", DB_TLS_CA=authority.file)
+        for line in await refused(settings):
+            assert "(2026); check DB_TLS and DB_TLS_CA" in line
+
+
+@pytest.fixture(scope="module")
+def tls_redis(authority: Authority, folder: Path) -> Generator[tuple[Redis, int]]:
+    require(Redis)
+    certificate, key = authority.issue(folder, NAME)
+    port = free_port()
+    with Redis(
+        *("--tls-port", str(port), "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
+        *("--tls-ca-cert-file", str(authority.file)),
+    ) as server:
+        yield server, port
+
+
+@pytest.fixture
+def redis_settings(tls_redis: tuple[Redis, int], authority: Authority) -> dict[str, object]:
+    server, port = tls_redis
+    return {
+        **server.environment(),
+        "REDIS_HOST": NAME,
+        "REDIS_PORT": port,
+        "REDIS_TLS": "on",
+        "REDIS_TLS_CA": authority.file,
+    }
+
+
+async def test_redis_is_reached_over_tls(
+    make_settings: MakeSettings, redis_settings: dict[str, object]
+) -> None:
+    async with open_redis(make_settings(**redis_settings)) as client:
+        assert await client.set("key", "value")
+        assert await client.get("key") == "value"
+
+
+async def redis_refused(settings: Settings) -> str:
+    with pytest.raises(StartError) as refused:
+        async with open_redis(settings):
+            pass
+    return str(refused.value)
+
+
+async def test_a_redis_of_another_authority_is_refused(
+    make_settings: MakeSettings, redis_settings: dict[str, object], stranger: Authority
+) -> None:
+    line = await redis_refused(make_settings(**{**redis_settings, "REDIS_TLS_CA": stranger.file}))
+    assert "certificate verify failed" in line
+
+
+async def test_a_redis_under_another_name_is_refused(
+    make_settings: MakeSettings, redis_settings: dict[str, object]
+) -> None:
+    line = await redis_refused(make_settings(**{**redis_settings, "REDIS_HOST": HOST}))
+    assert "certificate verify failed" in line
+
+
+async def test_a_redis_without_tls_is_refused(
+    make_settings: MakeSettings, redis_settings: dict[str, object], tls_redis: tuple[Redis, int]
+) -> None:
+    settings = make_settings(**{**redis_settings, "REDIS_PORT": tls_redis[0].port})
+    client = create_client(settings, connections=1, timeout=0.5, retries=0)
+    with pytest.raises(REDIS_AWAY):
+        await client.ping()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("part", ["DB", "REDIS"])
+async def test_a_ca_file_that_is_none_is_one_line_that_names_it(
+    make_settings: MakeSettings, tmp_path: Path, part: str
+) -> None:
+    for file in (tmp_path / "no-such.pem", tmp_path / "empty.pem"):
+        (tmp_path / "empty.pem").touch()
+        settings = make_settings(
+            **{
+                "DB_TYPE": "mysql",
+                "DB_HOST": HOST,
+                "DB_USERNAME": "u",
+                "DB_PASSWORD": "p",
+                "DB_DATABASE": "d",
+                "REDIS_MODE": "server",
+                "REDIS_HOST": HOST,
+                f"{part}_TLS": "on",
+                f"{part}_TLS_CA": file,
+            }
+        )
+        with pytest.raises(StartError) as refused:
+            async with open_database(settings) if part == "DB" else open_redis(settings):
+                pass
+        assert str(refused.value).startswith(f"{part}_TLS_CA: {file} cannot be used as a CA file")

@@ -1,0 +1,83 @@
+"""One transaction a piece of work: all of it, or nothing."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from internal.core.snowflake import IdsUnavailable, Snowflake
+from internal.services.unit_of_work import UnitOfWork
+from tests.integration.notes import Note, create_tables
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def uow(engine: AsyncEngine) -> UnitOfWork:
+    async with engine.begin() as connection:
+        await connection.run_sync(create_tables)
+    return UnitOfWork(engine, Snowflake(1))
+
+
+async def slugs(uow: UnitOfWork) -> list[str]:
+    async with uow.begin() as session:
+        return list((await session.scalars(select(Note.slug).order_by(Note.id))).all())
+
+
+async def test_work_that_ends_is_committed(uow: UnitOfWork) -> None:
+    async with uow.begin() as session:
+        session.add_all([Note(title="t", slug="a"), Note(title="t", slug="b")])
+    assert await slugs(uow) == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError, KeyboardInterrupt])
+async def test_work_that_raises_leaves_nothing(uow: UnitOfWork, error: type[BaseException]) -> None:
+    with pytest.raises(error):
+        await flush_and_raise(uow, error)
+    assert await slugs(uow) == []
+
+
+async def flush_and_raise(uow: UnitOfWork, error: type[BaseException]) -> None:
+    async with uow.begin() as session:
+        session.add(Note(title="t", slug="half"))
+        await session.flush()
+        raise error
+
+
+async def test_a_refused_row_takes_the_rest_of_its_work_with_it(uow: UnitOfWork) -> None:
+    with pytest.raises(IntegrityError):
+        await add_all(uow, "a", "b", "a")
+    assert await slugs(uow) == []
+
+
+async def add_all(uow: UnitOfWork, *slugs: str) -> None:
+    async with uow.begin() as session:
+        session.add_all([Note(title="t", slug=slug) for slug in slugs])
+
+
+async def test_what_is_not_committed_is_seen_by_nobody_else(uow: UnitOfWork) -> None:
+    async with uow.begin() as session:
+        session.add(Note(title="t", slug="mine"))
+        await session.flush()
+        assert await slugs(uow) == []
+    assert await slugs(uow) == ["mine"]
+
+
+async def test_rows_can_be_read_after_the_commit(uow: UnitOfWork) -> None:
+    async with uow.begin() as session:
+        note = Note(title="t", slug="s")
+        session.add(note)
+    assert (note.slug, note.created_at.tzinfo is not None) == ("s", True)
+
+
+async def test_without_a_node_no_row_is_written(engine: AsyncEngine, uow: UnitOfWork) -> None:
+    with pytest.raises(IdsUnavailable):
+        await add_all(UnitOfWork(engine, Snowflake(None)), "no id")
+    assert await slugs(uow) == []
+
+
+async def test_many_at_once_get_an_id_each(uow: UnitOfWork) -> None:
+    await asyncio.gather(*(add_all(uow, f"{number}") for number in range(50)))
+    assert sorted(await slugs(uow), key=int) == [f"{number}" for number in range(50)]
