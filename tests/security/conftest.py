@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from async_lru import alru_cache
+from fakeredis import FakeAsyncRedis, FakeServer
 from fastapi import APIRouter
 
 from internal.services import recent
@@ -53,6 +54,15 @@ async def service(serve: Serve) -> AsyncGenerator[Replica]:
     """One replica."""
     async with serve() as one:
         yield one
+
+
+@pytest.fixture
+def shared_redis(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+    """One Redis for all replicas, which can go away: `connected = False`."""
+    server = FakeServer()
+    client = partial(FakeAsyncRedis, server=server, decode_responses=True)
+    monkeypatch.setattr("internal.infra.redis._embedded_client", client)
+    return server
 
 
 @pytest.fixture
