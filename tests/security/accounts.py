@@ -35,7 +35,7 @@ HASHER = "internal.services.assembly.PasswordHasher"
 FAST = 4  # bcrypt's least cost
 
 USERS = {"user": Role.USER, "other": Role.USER, "admin": Role.ADMIN, "disabled": Role.USER}
-SCOPES = {"scoped": ["audit:write"], "scopeless": []}
+SCOPES = {"scoped": ["audit:write"], "scopeless": [], "target": []}
 
 _node_ids = itertools.count(2)
 
@@ -54,7 +54,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Populated:
-    """A database with accounts of every role, all with `PASSWORD`, and two API clients.
+    """A database with accounts of every role, all with `PASSWORD`, and API clients.
 
     Args:
         values: the settings that open it; `DATA_DIR` is the test's own.

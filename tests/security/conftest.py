@@ -20,6 +20,7 @@ from tests.security.accounts import (
     replica,
     settings_of,
 )
+from tests.security.callers import Callers, gather_callers
 from tests.security.clock import Clock
 from tests.unit.http.serving import Lines
 
@@ -54,6 +55,11 @@ async def service(serve: Serve) -> AsyncGenerator[Replica]:
     """One replica."""
     async with serve() as one:
         yield one
+
+
+@pytest.fixture
+async def callers(service: Replica) -> Callers:
+    return await gather_callers(service)
 
 
 @pytest.fixture
