@@ -170,8 +170,9 @@ _HINTS = {
     _TLS_ERROR: "check DB_TLS and DB_TLS_CA",
 }
 
-# FOR UPDATE NOWAIT met a lock: MySQL's ER_LOCK_NOWAIT, MariaDB's ER_LOCK_WAIT_TIMEOUT.
-_LOCK_REFUSED = (3572, 1205)
+# FOR UPDATE NOWAIT met a lock: MySQL's ER_LOCK_NOWAIT, MariaDB's ER_LOCK_WAIT_TIMEOUT. Several
+# inserts have waited for one that was rolled back: ER_LOCK_DEADLOCK for all but one.
+_LOCK_REFUSED = (3572, 1205, 1213)
 
 
 def is_lock_refused(error: DBAPIError) -> bool:

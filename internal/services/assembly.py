@@ -53,7 +53,7 @@ def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis
         ),
         audit=Audit(unit_of_work),
         clients=Clients(unit_of_work, keys, signed_requests.forget),
-        idempotency=Idempotency(unit_of_work),
+        idempotency=Idempotency(unit_of_work, keys),
         sessions=sessions,
         signed_requests=signed_requests,
         unit_of_work=unit_of_work,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from internal.config.secrets import Keyring
 from internal.core.caller import Caller
 from internal.core.clock import utc_now
 from internal.core.errors import Conflict, Text, ValidationFailed
@@ -53,10 +54,6 @@ class RequestIdentity:
         parts = json.dumps([self.caller, self.method, self.path, self.key])
         return hashlib.sha256(parts.encode()).hexdigest()
 
-    @property
-    def body_hash(self) -> str:
-        return hashlib.sha256(self.body).hexdigest()
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -67,8 +64,15 @@ class Outcome:
 
 
 class Idempotency:
-    def __init__(self, unit_of_work: UnitOfWork) -> None:
+    """Remembers what was carried out.
+
+    Args:
+        keys: bodies may hold passwords, so that they are recognized by a keyed hash.
+    """
+
+    def __init__(self, unit_of_work: UnitOfWork, keys: Keyring) -> None:
         self._unit_of_work = unit_of_work
+        self._keys = keys
 
     async def run(
         self,
@@ -95,7 +99,7 @@ class Idempotency:
                 return Outcome((await work(session)).model_dump(mode="json"), is_replay=False)
             stored = await self._stored(session, identity)
             if stored is not None:
-                return _replay(stored, identity)
+                return _replay(stored, self._body_hashes(identity))
             row = await self._claim(session, identity)
             data = (await work(session)).model_dump(mode="json")
             if not holds_secret:
@@ -120,7 +124,7 @@ class Idempotency:
     async def _claim(self, session: AsyncSession, identity: RequestIdentity) -> IdempotencyKey:
         row = IdempotencyKey(
             request_hash=identity.request_hash,
-            body_hash=identity.body_hash,
+            body_hash=self._body_hashes(identity)[0],
             reply=None,
             expires_at=utc_now() + KEPT,
         )
@@ -129,10 +133,17 @@ class Idempotency:
         except IntegrityError:
             # Two at the same moment: this one has waited for the other's commit.
             raise StillRunning from None
+        except OperationalError as error:
+            if is_lock_refused(error):
+                raise StillRunning from None
+            raise
+
+    def _body_hashes(self, identity: RequestIdentity) -> list[str]:
+        return self._keys.tags(identity.body, "idempotency")
 
 
-def _replay(row: IdempotencyKey, identity: RequestIdentity) -> Outcome:
-    if row.body_hash != identity.body_hash:
+def _replay(row: IdempotencyKey, body_hashes: Sequence[str]) -> Outcome:
+    if row.body_hash not in body_hashes:
         raise KeyReused
     if row.reply is None:
         raise ReplyNotKept
