@@ -10,7 +10,7 @@ from internal.controllers.listing import Limit, PageNumber, page_of
 from internal.core.envelope import Envelope, Page
 from internal.dao.base import ListQuery
 from internal.schemas.audit import AuditEventView
-from internal.schemas.fields import MAX_ID
+from internal.schemas.fields import Id
 
 router = APIRouter(prefix="/v1/audit-events", tags=["audit"])
 
@@ -24,7 +24,7 @@ async def list_audit_events(  # noqa: PLR0913, PLR0917 - one argument a query pa
     page: PageNumber = 1,
     limit: Limit = 20,
     sort: Literal["id", "-id"] = "-id",
-    actor_id: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
+    actor_id: Annotated[Id | None, Query()] = None,
     action: Text64 = None,
     object_type: Text64 = None,
     object_id: Text64 = None,

@@ -15,6 +15,7 @@ from internal.core.errors import NotFound
 from internal.dao.base import ListQuery
 from internal.schemas.clients import ClientSecret, ClientView, NewClient, Rotation
 from internal.services.clients import ClientRevoked
+from internal.services.idempotency import ReplyNotKept
 
 router = APIRouter(prefix="/v1/clients", tags=["clients"])
 
@@ -43,6 +44,7 @@ async def list_clients(
     operation_id="createClient",
     status_code=201,
     response_model=Envelope[ClientSecret],
+    responses=errors(ReplyNotKept),
 )
 async def create_client(
     body: NewClient,
@@ -64,6 +66,7 @@ async def create_client(
 async def get_client(
     client_id: ClientId, caller: AdminCaller, resources: ResourcesDep
 ) -> Envelope[ClientView]:
+    """An API client, without its secrets."""
     return Envelope(data=ClientView.of(await resources.services.clients.get(caller, client_id)))
 
 
@@ -72,7 +75,7 @@ async def get_client(
     operation_id="rotateClient",
     status_code=201,
     response_model=Envelope[ClientSecret],
-    responses=errors(NotFound, ClientRevoked),
+    responses=errors(NotFound, ClientRevoked, ReplyNotKept),
 )
 async def rotate_client(  # noqa: PLR0913, PLR0917 - what a route is made of
     client_id: ClientId,

@@ -9,10 +9,12 @@ from internal.core.caller import Caller
 from internal.core.envelope import Envelope
 from internal.services.idempotency import Outcome, RequestIdentity, Work
 
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
 type IdempotencyKey = Annotated[
     str | None,
     Header(
-        alias="Idempotency-Key",
+        alias=IDEMPOTENCY_KEY,
         pattern=r"^[\x21-\x7e]{1,255}$",
         description="The same key and body within 24 hours: done once, answered alike.",
         examples=["9f0c1c52-3a7e-4d0b-8a53-5b3f7a1f9f10"],

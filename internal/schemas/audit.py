@@ -6,14 +6,21 @@ from pydantic import Field, StringConstraints
 from internal.schemas.fields import Id
 from internal.schemas.shapes import Request, View
 
-type Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]*$")]
+_WORD = r"^[a-z][a-z0-9_.-]*$"
+
+type Action = Annotated[
+    str, StringConstraints(pattern=_WORD, max_length=64), Field(examples=["invoice.cancel"])
+]
+type ObjectType = Annotated[
+    str, StringConstraints(pattern=_WORD, max_length=32), Field(examples=["invoice"])
+]
 
 
 class NewAuditEvent(Request):
     """What another service reports that it, or somebody through it, has done."""
 
-    action: Word = Field(max_length=64, examples=["invoice.cancel"])
-    object_type: Word = Field(max_length=32, examples=["invoice"])
+    action: Action
+    object_type: ObjectType
     object_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$")] = Field(
         max_length=64, examples=["2026-0042"]
     )

@@ -1,7 +1,7 @@
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from internal.schemas.fields import DisplayName, NewPassword, TriedPassword, Username
-from internal.schemas.shapes import Request
+from internal.schemas.shapes import Reply, Request
 
 EXAMPLE_TOKEN = "eyJhbGciOiJIUzI1NiIsImtpZCI6IjFhMmIzYzRkIn0.eyJzdWIiOiI3MjAxIn0.c2lnbmF0dXJl"  # noqa: S105
 EXAMPLE_REFRESH = "0Zk3v1o8yS1c5w2m9Qb7Rr4t6Xe0Lp8Ha2Nd5Gf1Uj0"
@@ -27,7 +27,7 @@ class PasswordChange(Request):
     new_password: NewPassword
 
 
-class TokenPair(BaseModel):
+class TokenPair(Reply):
     """Send the access token as `Authorization: Bearer …`; spend the refresh token once."""
 
     access_token: str = Field(examples=[EXAMPLE_TOKEN])

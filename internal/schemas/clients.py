@@ -1,10 +1,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from internal.schemas.fields import Id
-from internal.schemas.shapes import Request, View
+from internal.schemas.shapes import Reply, Request, View
 
 type Scope = Annotated[
     str,
@@ -38,13 +38,13 @@ class ClientView(View):
     created_at: datetime = Field(examples=["2026-01-02T03:04:05.678901Z"])
 
 
-class ClientSecret(BaseModel):
+class ClientSecret(Reply):
     """The only time that the secret is shown."""
 
     client: ClientView
     secret: str = Field(examples=["p0Zk3v1o8yS1c5w2m9Qb7Rr4t6Xe0Lp8Ha2Nd5Gf1Uj"])
 
 
-class WhoAmI(BaseModel):
+class WhoAmI(Reply):
     client_id: str = Field(examples=["gw_5Zk3v1o8yS1c5w2m"])
     scopes: list[str] = Field(examples=[["audit:write"]])

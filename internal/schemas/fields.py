@@ -22,7 +22,7 @@ def _number(value: object) -> object:
     if isinstance(value, str):
         if not re.fullmatch(r"[0-9]{1,19}", value, re.ASCII):
             raise ValueError("an id is a number of up to 19 digits")
-        return int(value)
+        return min(int(value), MAX_ID)  # no row has the largest: what is larger is not found
     return value
 
 
@@ -54,7 +54,13 @@ type Username = Annotated[
     str,
     BeforeValidator(_lower),
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+@-]{2,127}$"),
-    Field(examples=["ada@example.com"]),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9._+@-]{2,127}$",
+            "examples": ["ada@example.com"],
+        }
+    ),
 ]
 
 type DisplayName = Annotated[

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from internal.core.caller import Role
 from internal.schemas.fields import DisplayName, Id, NewPassword, Username
-from internal.schemas.shapes import Request, View
+from internal.schemas.shapes import Change, Request, View
 
 
 class NewUser(Request):
@@ -14,7 +14,7 @@ class NewUser(Request):
     role: Role = Field(default=Role.USER, examples=[Role.USER])
 
 
-class UserChange(Request):
+class UserChange(Change):
     """What is left out stays. `role` and `disabled` are for admins, for other accounts."""
 
     display_name: DisplayName = Field(default="", examples=["Ada"])
