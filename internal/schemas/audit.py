@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints
 from internal.schemas.fields import Id
 from internal.schemas.shapes import Request, View
 
+MAX_EXACT = (1 << 53) - 1  # what every reader of JSON takes as it is (RFC 8259 §6)
 _WORD = r"^[a-z][a-z0-9_.-]*$"
 
 type Action = Annotated[
@@ -16,6 +17,12 @@ type ObjectType = Annotated[
 ]
 
 
+# Bounded: a hundred events are one reply, and a bounded string is one that UTF-8 can write.
+_Key = Annotated[str, Field(max_length=64)]
+_Text = Annotated[str, Field(max_length=1024)]
+_Number = Annotated[int, Field(ge=-MAX_EXACT, le=MAX_EXACT)]
+
+
 class NewAuditEvent(Request):
     """What another service reports that it, or somebody through it, has done."""
 
@@ -24,7 +31,7 @@ class NewAuditEvent(Request):
     object_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$")] = Field(
         max_length=64, examples=["2026-0042"]
     )
-    details: dict[Annotated[str, Field(max_length=64)], str | int | bool | None] = Field(
+    details: dict[_Key, _Text | _Number | bool | None] = Field(
         default={}, max_length=32, examples=[{"reason": "duplicate"}]
     )
 
