@@ -54,7 +54,7 @@ DEEDS = {
     "POST /v1/clients/{client_id}/rotate": Deed(
         "admin", "client.rotate", ("user", "admin"), ("client", "target")
     ),
-    "DELETE /v1/clients/{client_id}": Deed(
+    "POST /v1/clients/{client_id}/revoke": Deed(
         "admin", "client.revoke", ("user", "admin"), ("client", "target")
     ),
     "POST /v1/internal/audit-events": Deed(
@@ -168,7 +168,7 @@ async def test_what_only_reads_or_is_refused_leaves_no_event(callers: Callers) -
         (admin, "POST", "/v1/users", {"username": "user", "password": PASSWORD}, 409),
         (admin, "POST", "/v1/users", {"username": "x", "password": PASSWORD}, 422),
         (admin, "PATCH", "/v1/users/1", {"display_name": "x"}, 404),
-        (admin, "DELETE", "/v1/clients/gw_unknown", None, 404),
+        (admin, "POST", "/v1/clients/gw_unknown/revoke", None, 404),
         (admin, "POST", "/v1/clients/gw_unknown/rotate", {}, 404),
         ("user", "PATCH", own, {"role": "admin"}, 403),
         ("other", "PATCH", own, {"display_name": "x"}, 404),
@@ -183,7 +183,7 @@ async def test_what_only_reads_or_is_refused_leaves_no_event(callers: Callers) -
 async def test_a_client_that_is_revoked_twice_is_one_event(callers: Callers) -> None:
     before = len(await callers.service.events())
     for _ in range(2):
-        await callers.call("admin", "DELETE /v1/clients/{client_id}")
+        await callers.call("admin", "POST /v1/clients/{client_id}/revoke")
     assert len(await callers.service.events()) == before + 1
 
 
