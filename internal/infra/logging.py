@@ -34,7 +34,8 @@ _SECRET_SHAPE = re.compile(
     r"|ENC\([^()]*\)?"
     r"|(?<=bearer )[^\s\"',]+"
     r"|(?<=basic )[^\s\"',]+"
-    r"|(?<=://)[^\s/@:]*:[^\s/]+(?=@)",  # user:password@ in a URL
+    r"|(?<=://)[^\s/@:]*:[^\s/]+(?=@)"  # user:password@ in a URL
+    r"|(?<=input_value=).{0,200}?(?=, input_type=)",  # what Pydantic could not take
     re.IGNORECASE,
 )
 _SECRET_PAIR = re.compile(

@@ -19,7 +19,7 @@ class Credentials(Request):
 
 
 class RefreshRequest(Request):
-    refresh_token: str = Field(min_length=1, max_length=256, examples=[EXAMPLE_REFRESH])
+    refresh_token: str = Field(min_length=1, max_length=256, examples=[EXAMPLE_REFRESH], repr=False)
 
 
 class PasswordChange(Request):
@@ -30,8 +30,8 @@ class PasswordChange(Request):
 class TokenPair(Reply):
     """Send the access token as `Authorization: Bearer …`; spend the refresh token once."""
 
-    access_token: str = Field(examples=[EXAMPLE_TOKEN])
+    access_token: str = Field(examples=[EXAMPLE_TOKEN], repr=False)
     token_type: str = Field(default="Bearer", examples=["Bearer"])
     expires_in: int = Field(description="seconds", examples=[1800])
-    refresh_token: str = Field(examples=[EXAMPLE_REFRESH])
+    refresh_token: str = Field(examples=[EXAMPLE_REFRESH], repr=False)
     refresh_expires_in: int = Field(description="seconds", examples=[2592000])

@@ -42,7 +42,7 @@ class ClientSecret(Reply):
     """The only time that the secret is shown."""
 
     client: ClientView
-    secret: str = Field(examples=["p0Zk3v1o8yS1c5w2m9Qb7Rr4t6Xe0Lp8Ha2Nd5Gf1Uj"])
+    secret: str = Field(examples=["p0Zk3v1o8yS1c5w2m9Qb7Rr4t6Xe0Lp8Ha2Nd5Gf1Uj"], repr=False)
 
 
 class WhoAmI(Reply):

@@ -23,7 +23,9 @@ class Change(Request):
 class Reply(BaseModel):
     """What clients get: every field is in it."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=True, hide_input_in_errors=True
+    )
 
 
 class View(Reply):
