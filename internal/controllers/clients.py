@@ -99,9 +99,9 @@ async def rotate_client(  # noqa: PLR0913, PLR0917 - what a route is made of
     return response
 
 
-@router.delete("/{client_id}", operation_id="revokeClient", responses=errors(NotFound))
+@router.post("/{client_id}/revoke", operation_id="revokeClient", responses=errors(NotFound))
 async def revoke_client(
     client_id: ClientId, caller: AdminCaller, resources: ResourcesDep
 ) -> Envelope[ClientView]:
-    """Revokes a client for good: nothing that it signs is accepted any more."""
+    """Nothing that the client signs is accepted any more. It stays to be seen, for good."""
     return Envelope(data=ClientView.of(await resources.services.clients.revoke(caller, client_id)))

@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 
 from internal.schemas.fields import Id
 from internal.schemas.shapes import Reply, Request, View
@@ -21,7 +21,7 @@ class NewClient(Request):
 
 
 class Rotation(Request):
-    keep_previous: bool = Field(
+    keep_previous: StrictBool = Field(
         default=True,
         description="false where the previous secret may be known to somebody",
         examples=[True],

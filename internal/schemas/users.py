@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from internal.core.caller import Role
 from internal.schemas.fields import DisplayName, Id, NewPassword, Username
@@ -19,7 +19,7 @@ class UserChange(Change):
 
     display_name: DisplayName = Field(default="", examples=["Ada"])
     role: Role = Field(default=Role.USER, examples=[Role.ADMIN])
-    disabled: bool = Field(default=False, examples=[False])
+    disabled: StrictBool = Field(default=False, examples=[False])
 
 
 class UserView(View):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -24,9 +24,15 @@ class ServiceProcess:
 
     Args:
         values: settings beside or instead of those.
+        serve: what Python is given to serve.
     """
 
-    def __init__(self, folder: Path, values: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        values: Mapping[str, str],
+        serve: Sequence[str] = ("-m", "internal", "serve"),
+    ) -> None:
         config = folder / "configs"
         config.mkdir()
         (config / ".env.test").touch()
@@ -46,6 +52,7 @@ class ServiceProcess:
             "PORT": str(self.port),
             **values,
         }
+        self._serve = serve
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -53,7 +60,7 @@ class ServiceProcess:
         self.run("migrate")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "internal", "serve"],
+                [sys.executable, *self._serve],
                 env={**self.environment, "SNOWFLAKE_NODE_ID": SERVER_NODE},
                 stdout=log,
                 stderr=log,

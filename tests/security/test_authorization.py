@@ -36,7 +36,7 @@ TABLE: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "POST /v1/clients":                  (401, 403, 403, 201, 401, 401, 401),
     "GET /v1/clients/{client_id}":       (401, 403, 403, 200, 401, 401, 401),
     "POST /v1/clients/{client_id}/rotate": (401, 403, 403, 201, 401, 401, 401),
-    "DELETE /v1/clients/{client_id}":    (401, 403, 403, 200, 401, 401, 401),
+    "POST /v1/clients/{client_id}/revoke": (401, 403, 403, 200, 401, 401, 401),
     "GET /v1/audit-events":              (401, 403, 403, 200, 401, 401, 401),
     "GET /v1/internal/whoami":           (401, 401, 401, 401, 401, 200, 200),
     "POST /v1/internal/audit-events":    (401, 401, 401, 401, 401, 403, 201),

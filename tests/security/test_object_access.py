@@ -68,7 +68,7 @@ async def test_only_admins_see_which_clients_there_are(callers: Callers) -> None
     known = callers.service.populated.keys["target"].client_id
     paths = [f"/v1/clients/{client_id}" for client_id in (known, "gw_unknown", "x", "0")]
     for role, status in (("user", 403), ("nobody", 401), ("scoped", 401), ("disabled", 401)):
-        for method, end in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
+        for method, end in (("GET", ""), ("POST", "/revoke"), ("POST", "/rotate")):
             found = await answers(callers, role, method, [path + end for path in paths], json={})
             assert [status for status, _ in found] == [status], (role, method)
     assert (await callers.send("admin", "GET", paths[0])).status_code == 200

@@ -23,7 +23,7 @@ EVENT = {
     "action": "invoice.cancel",
     "object_type": "invoice",
     "object_id": "2026-0042",
-    "details": {"reason": "重复付款", "amount": 9007199254740993, "final": True, "note": None},
+    "details": {"reason": "重复付款", "amount": 9007199254740991, "final": True, "note": None},
 }
 USERS, CLIENTS, EVENTS = "/v1/users", "/v1/clients", "/v1/internal/audit-events"
 
