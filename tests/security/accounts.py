@@ -67,11 +67,18 @@ class Populated:
     keys: Mapping[str, Key]
 
 
-def populate(folder: Path) -> Populated:
+EMBEDDED = {"DB_TYPE": "sqlite", "REDIS_MODE": "embedded"}
+
+
+def populate(folder: Path, parts: Mapping[str, object]) -> Populated:
+    """Migrates an empty database and fills it.
+
+    Args:
+        parts: the settings of the database and of Redis.
+    """
     values = {
+        **parts,
         "APP_ENV": "test",
-        "DB_TYPE": "sqlite",
-        "REDIS_MODE": "embedded",
         "JOBS_BACKEND": "embedded",
         "AES_SECRET": generate_key(),
         "JWT_SECRET": generate_jwt_secret(),
@@ -155,6 +162,11 @@ class Replica:
         headers = {"X-Forwarded-For": address} if address else None
         body = {"username": username, "password": password}
         return await self.http.post("/v1/auth/login", json=body, headers=headers)
+
+    async def register(self, username: str) -> None:
+        body = {"username": username, "password": PASSWORD}
+        reply = await self.http.post("/v1/auth/register", json=body)
+        assert reply.status_code == 201, reply.text
 
     async def login(self, username: str = "user", password: str = PASSWORD) -> Person:
         return person(await self.try_login(username, password))

@@ -47,7 +47,7 @@ class Callers:
     def body(self, role: str, route: str) -> dict[str, object] | None:
         unique = f"new-{next(_numbers)}"
         refresh_token = self.people[role].refresh_token if role in self.people else "none"
-        return {
+        bodies: dict[str, dict[str, object]] = {
             "POST /v1/auth/register": {"username": unique, "password": PASSWORD},
             "POST /v1/auth/login": {"username": "other", "password": PASSWORD},
             "POST /v1/auth/refresh": {"refresh_token": refresh_token},
@@ -64,7 +64,8 @@ class Callers:
                 "object_type": "invoice",
                 "object_id": unique,
             },
-        }.get(route)
+        }
+        return bodies.get(route)
 
 
 async def gather_callers(service: Replica) -> Callers:

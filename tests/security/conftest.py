@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from internal.services import recent
 from internal.services.passwords import PasswordHasher
 from tests.security.accounts import (
+    EMBEDDED,
     FAST,
     HASHER,
     Populated,
@@ -31,7 +32,7 @@ type Serve = Callable[..., AbstractAsyncContextManager[Replica]]
 def populated(tmp_path_factory: pytest.TempPathFactory) -> Populated:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HASHER, partial(PasswordHasher, cost=FAST))
-        return populate(tmp_path_factory.mktemp("populated"))
+        return populate(tmp_path_factory.mktemp("populated"), EMBEDDED)
 
 
 @pytest.fixture

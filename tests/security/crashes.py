@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from typing import Any
 
 from fastapi import APIRouter
 from loguru import logger
@@ -37,8 +38,8 @@ def crashing(secret: str) -> APIRouter:
 
     @router.get("/crash/reply")
     async def with_a_reply_of_another_shape() -> Envelope[TokenPair]:
-        pair = TokenPair.model_construct(access_token=[secret], refresh_token={secret: secret})
-        return Envelope.model_construct(data=pair)
+        wrong: dict[str, Any] = {"access_token": [secret], "refresh_token": {"x": secret}}
+        return Envelope.model_construct(data=TokenPair.model_construct(**wrong))
 
     @router.get("/crash/request")
     async def with_a_request_of_another_shape() -> None:
