@@ -243,14 +243,17 @@ def test_another_spelling_of_header_or_payload_is_refused() -> None:
         assert is_refused(spelling), spelling
 
 
-def single_changes() -> Iterator[str]:
-    for index, character in product(range(len(VALID)), BASE64URL + ".="):
+def single_changes_of_the_signature() -> Iterator[str]:
+    signature = range(VALID.rindex(".") + 1, len(VALID))
+    for index, character in product(signature, BASE64URL + ".="):
         if VALID[index] != character:
             yield VALID[:index] + character + VALID[index + 1 :]
 
 
-def test_no_change_of_one_character_within_the_alphabet_is_accepted() -> None:
-    assert [token for token in single_changes() if not is_refused(token)] == []
+def test_no_change_of_one_character_of_the_signature_is_accepted() -> None:
+    changed = list(single_changes_of_the_signature())
+    assert len(changed) == 43 * 65
+    assert [token for token in changed if not is_refused(token)] == []
 
 
 @settings(deadline=None)
