@@ -41,5 +41,7 @@ def run_with_services[R](work: "Callable[[Services], Awaitable[R]]") -> R:
         return asyncio.run(opened())
     except (ServiceError, IdsUnavailable) as error:
         raise StartError(str(error)) from error
+    except UnicodeEncodeError:
+        raise StartError("an argument is not valid UTF-8") from None
     except DBAPIError as error:
         raise StartError(explain(error, settings)) from error

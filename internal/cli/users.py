@@ -85,14 +85,17 @@ def reset_password(username: Name) -> None:
 def _password() -> str:
     import getpass
 
+    from internal.core.errors import StartError
+
     if sys.stdin.isatty():
         password = getpass.getpass("password: ")
         if password != getpass.getpass("again: "):
-            from internal.core.errors import StartError
-
             raise StartError("the two passwords differ")
         return password
-    return sys.stdin.read().removesuffix("\n")
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise StartError("the password is not valid UTF-8") from None
 
 
 def _problems(error: Exception) -> str:

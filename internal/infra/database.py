@@ -150,7 +150,8 @@ def explain(error: DBAPIError, settings: Settings) -> str:
     """One line that says which database failed, how, and where to look. Holds no password."""
     cause = error.orig
     if settings.db_type == "sqlite":
-        return f"database: {database_url(settings, driver='pysqlite').database}: {cause}"
+        hint = f"; {_MIGRATE}" if str(cause).startswith("no such ") else ""
+        return f"database: {database_url(settings, driver='pysqlite').database}: {cause}{hint}"
     where = f"mysql at {settings.db_host}:{settings.db_port}"
     number, *words = cause.args if cause and cause.args else ("unknown",)
     if cause and isinstance(cause.__context__, ssl.SSLError):
@@ -160,11 +161,14 @@ def explain(error: DBAPIError, settings: Settings) -> str:
 
 
 _TLS_ERROR = 2026
+_MIGRATE = "run `groundwork migrate`"
 # Server and client error numbers (MySQL Error Reference).
 _HINTS = {
     1044: "grant DB_USERNAME the rights on DB_DATABASE",
     1045: "check DB_USERNAME and DB_PASSWORD",
     1049: "create the database or check DB_DATABASE",
+    1054: _MIGRATE,
+    1146: _MIGRATE,
     1698: "check DB_USERNAME and DB_PASSWORD",
     2003: "check DB_HOST and DB_PORT and that the server runs",
     _TLS_ERROR: "check DB_TLS and DB_TLS_CA",

@@ -15,7 +15,7 @@ type Scope = Annotated[
 
 class NewClient(Request):
     name: Annotated[
-        str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]+$")
+        str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
     ] = Field(max_length=128, examples=["billing"])
     scopes: list[Scope] = Field(default=[], max_length=32, examples=[["audit:write"]])
 

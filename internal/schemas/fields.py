@@ -65,7 +65,7 @@ type Username = Annotated[
 
 type DisplayName = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    StringConstraints(strip_whitespace=True, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"),
     Field(examples=["Ada Lovelace"]),
 ]
 
