@@ -108,7 +108,8 @@ class LocalLimits:
     def seconds_to_wait(self, key: str) -> int:
         """Until every limit has room for this caller again."""
         stats = (self._strategy.get_window_stats(item, key) for item in self._items)
-        return max(1, *(math.ceil(end - time.time()) for end, remaining in stats if not remaining))
+        waits = [math.ceil(end - time.time()) for end, remaining in stats if not remaining]
+        return max([1, *waits])  # none, where a window has just ended
 
     def _quota(self, item: RateLimitItem, key: str, allowed: bool) -> Quota:  # noqa: FBT001
         return _quota(item, allowed, *self._strategy.get_window_stats(item, key))
