@@ -167,6 +167,15 @@ async def test_a_new_role_holds_from_the_next_refresh_on(service: Replica) -> No
     assert (await service.http.get("/v1/users", headers=demoted.headers)).status_code == 403
 
 
+async def test_a_role_that_is_given_and_taken_again_does_not_bring_old_tokens_back(
+    service: Replica,
+) -> None:
+    someone = await service.login()
+    await change_user(service, {"role": "admin"})
+    await change_user(service, {"role": "user"})
+    assert await service.me(someone.access_token) == 401
+
+
 async def test_a_logout_ends_one_session_and_no_other(service: Replica) -> None:
     one, two, other = [await service.login(name) for name in ("user", "user", "other")]
     await log_out(service, one)
