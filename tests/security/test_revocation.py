@@ -232,6 +232,20 @@ async def test_a_change_that_touches_no_right_ends_nothing(service: Replica) -> 
     assert await service.me(someone.access_token) == 200
 
 
+async def test_a_new_name_makes_nobody_be_looked_up_again(clock: Clock, service: Replica) -> None:
+    """It is no revocation, and anybody may have one 600 times a minute."""
+    someone, other = await service.login(), await service.login("other")
+    assert await service.me(other.access_token) == 200
+    path = f"/v1/users/{service.populated.ids['user']}"
+    body = {"display_name": "Ada"}
+    reply = await service.http.patch(path, json=body, headers=someone.headers)
+    assert reply.status_code == 200
+    await service.set_all("login_sessions", ended_at=utc_now())
+    assert await service.me(other.access_token) == 200
+    clock.seconds = 2.01
+    assert await service.me(other.access_token) == 401
+
+
 type Happening = Callable[[Replica], Awaitable[object]]
 
 
