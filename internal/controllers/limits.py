@@ -43,15 +43,17 @@ AuthLimit = Depends(limit_auth)
 def _tell(scope: Scope, policy: str, quotas: Sequence[Quota]) -> None:
     if not quotas:
         return
+    # A name stands for one window: it is what the two headers are matched by.
+    names = [policy if len(quotas) == 1 else f"{policy}-{quota.window}s" for quota in quotas]
     add_reply_header(
         scope,
         b"ratelimit-policy",
-        ", ".join(f'"{policy}";q={quota.amount};w={quota.window}' for quota in quotas),
+        ", ".join(f'"{n}";q={q.amount};w={q.window}' for n, q in zip(names, quotas, strict=True)),
     )
     add_reply_header(
         scope,
         b"ratelimit",
-        ", ".join(f'"{policy}";r={quota.remaining};t={quota.reset}' for quota in quotas),
+        ", ".join(f'"{n}";r={q.remaining};t={q.reset}' for n, q in zip(names, quotas, strict=True)),
     )
     exceeded = [quota.reset for quota in quotas if quota.exceeded]
     if exceeded:

@@ -115,7 +115,9 @@ async def test_every_window_of_a_policy_is_told_and_holds(
         replies = [await get(service, token) for _ in range(3)]
         assert [reply.status_code for reply in replies] == [200, 200, 429]
         policy = replies[0].headers["ratelimit-policy"]
-        assert policy == '"default";q=2;w=1, "default";q=3;w=60'
+        assert policy == '"default-1s";q=2;w=1, "default-60s";q=3;w=60'
+        limit = re.sub(r";t=\d+", "", replies[0].headers["ratelimit"])
+        assert limit == '"default-1s";r=1, "default-60s";r=2'
         assert replies[2].headers["retry-after"] == "1"
         monkeypatch.setattr(time, "time", lambda: moment + MINUTE + 1)
         assert (await get(service, token)).status_code == 200
