@@ -10,7 +10,5 @@ from internal.services.passwords import PasswordHasher
 LEAST_COST = 4
 
 if __name__ == "__main__":
-    assembly.PasswordHasher = functools.partial(  # type: ignore[assignment,misc]
-        PasswordHasher, cost=LEAST_COST
-    )
+    assembly.PasswordHasher = functools.partial(PasswordHasher, cost=LEAST_COST)
     server.serve(settings_with_logging())

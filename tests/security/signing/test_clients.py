@@ -1,7 +1,6 @@
 """Which clients are let in: known, not revoked, with the scope."""
 
 import asyncio
-from collections.abc import Generator
 from dataclasses import replace
 
 import pytest
@@ -28,7 +27,7 @@ async def revoke(served: Served, client: Client) -> None:
 
 
 @pytest.fixture
-def comparisons(monkeypatch: pytest.MonkeyPatch) -> Generator[list[bytes]]:
+def comparisons(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The key of every HMAC that is made to check a signature."""
     keys: list[bytes] = []
 

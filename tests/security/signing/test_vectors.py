@@ -29,8 +29,8 @@ def headers_of(vector: Vector) -> SignatureHeaders:
 
 @by_name
 def test_the_canonical_string_is_the_pages(vector: Vector) -> None:
-    parts = (vector[name].encode() for name in ("method", "path", "query"))
-    canonical = canonical_request(headers_of(vector), *parts, body_of(vector))
+    method, path, query = (vector[name].encode() for name in ("method", "path", "query"))
+    canonical = canonical_request(headers_of(vector), method, path, query, body_of(vector))
     assert canonical == vector["canonical"].encode()
 
 
