@@ -28,7 +28,7 @@ let
     };
   };
 
-  # Bytecode, because without it the service starts 2.5 times as slowly; one process, a fixed hash
+  # Bytecode, because without it the service starts three times as slowly; one process, a fixed hash
   # seed and no time stamps, because uv's own compilation differs from one build to the next
   # (`tool.uv.compile-bytecode` is off).
   bytecode =

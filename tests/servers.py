@@ -150,6 +150,7 @@ class DatabaseServer(Server):
             f"--datadir={self.folder / 'data'}",
             f"--socket={self._socket}",
             f"--pid-file={self.folder / 'pid'}",
+            f"--tmpdir={self.folder}",  # a server that starts removes others' temporary tables
             f"--bind-address={HOST}",
             f"--port={self.port}",
             "--skip-name-resolve",
@@ -220,7 +221,7 @@ class MariaDB(DatabaseServer):
         return [
             *("mariadb-install-db", "--no-defaults", *_as_root(), f"--datadir={data}"),
             *("--auth-root-authentication-method=normal", "--skip-test-db"),
-            "--innodb-log-file-size=8M",
+            *("--innodb-log-file-size=8M", f"--tmpdir={data.parent}"),
         ]
 
     def command(self) -> list[str]:
@@ -240,7 +241,7 @@ class MySQL(DatabaseServer):
     def initialize(cls, data: Path) -> list[str]:
         return [
             *(cls.binary() or "", "--no-defaults", *_as_root(), f"--datadir={data}"),
-            "--initialize-insecure",
+            *("--initialize-insecure", f"--tmpdir={data.parent}"),
         ]
 
     def command(self) -> list[str]:
@@ -252,7 +253,10 @@ class MySQL(DatabaseServer):
 
 class Redis(Server):
     name = "redis"
-    password = PASSWORD
+
+    def __init__(self, *options: str, password: str = PASSWORD) -> None:
+        super().__init__(*options)
+        self.password = password
 
     @classmethod
     def binary(cls) -> str | None:

@@ -114,10 +114,10 @@ def read_layers(environ: Mapping[str, str]) -> Layers:
         )
         layers.check()
     layers.add_agreeing(read_env_file(env_file, layers.problems))
-    if app_env is AppEnv.LOCAL:
-        data_dir = Path(layers.values.get("DATA_DIR", Value("var", "")).text)
+    data_dir = layers.values.get("DATA_DIR", Value("var", "")).text
+    if app_env is AppEnv.LOCAL and not is_encrypted(data_dir):
         is_needed = not {"AES_SECRET", "JWT_SECRET"} <= layers.values.keys()
-        layers.add(local_secrets(data_dir, layers.problems, is_needed=is_needed))
+        layers.add(local_secrets(Path(data_dir), layers.problems, is_needed=is_needed))
     return layers
 
 

@@ -193,9 +193,8 @@ class StandardLibraryHandler(logging.Handler):
     """Hands records of `logging` (uvicorn, SQLAlchemy, Celery, …) to Loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        level: str | int = record.levelno
-        if logging.getLevelName(record.levelno) == record.levelname:
-            level = record.levelname if record.levelname in _LOGURU_LEVELS else record.levelno
+        name = logging.getLevelName(record.levelno)
+        level = name if name in _LOGURU_LEVELS else record.levelno
         try:
             message = record.getMessage()
         except (TypeError, ValueError, LookupError):  # the arguments do not fit the message

@@ -8,7 +8,7 @@ from loguru import logger
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
@@ -94,7 +94,14 @@ async def _warn_about_eviction(client: Redis, settings: Settings) -> None:
     """Nonces and locks are keys: a server that drops keys when full forgets them."""
     if settings.redis_mode == "embedded":
         return
-    policy = (await client.info("memory")).get("maxmemory_policy", "noeviction")
+    try:
+        policy = (await client.info("memory")).get("maxmemory_policy", "noeviction")
+    except NoPermissionError:  # INFO is one of the commands that ACLs call dangerous
+        _log.warning(
+            "redis does not tell whether it may evict keys: allow INFO to REDIS_USERNAME, "
+            "or make sure that maxmemory-policy is noeviction"
+        )
+        return
     if policy != "noeviction":
         _log.bind(maxmemory_policy=policy).warning(
             "redis may evict keys; set maxmemory-policy to noeviction"

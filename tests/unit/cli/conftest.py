@@ -37,16 +37,21 @@ class Stdin(io.TextIOWrapper):
 type Groundwork = Callable[..., Done]
 
 
+@pytest.fixture(autouse=True)
+def no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have a HOST or an APP_ENV."""
+    for name in (*KEYS, *(f"{key}_FILE" for key in KEYS), "CONFIG_DIR", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return prod_folder(tmp_path)
 
 
 @pytest.fixture
-def run(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(folder: Folder) -> Iterator[Run]:
     """`groundwork` with these arguments, in the folder's environment and no other settings."""
-    for key in KEYS:  # the shell of whoever runs the tests may have a HOST or an APP_ENV
-        monkeypatch.delenv(key, raising=False)
     levels = {name: logging.getLogger(name).level for name in ("", "sqlalchemy.engine")}
 
     def run(*arguments: str, stdin: bytes | str | None = None) -> Result:

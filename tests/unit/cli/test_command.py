@@ -1,5 +1,6 @@
 """The command itself: verbs, exit codes, and no traceback for what was foreseen."""
 
+import importlib
 import sys
 
 import pytest
@@ -26,6 +27,10 @@ def test_help_lists_the_verbs_and_loads_no_configuration(run: Run, folder: Folde
     assert result.exit_code == 0
     for verb in ("serve", "migrate", "config"):
         assert verb in result.stdout
+
+
+def test_the_module_of_the_entry_point_runs_nothing_when_it_is_imported() -> None:
+    assert importlib.import_module("internal.__main__").main is cli.main
 
 
 def test_an_unknown_verb_is_a_usage_error(run: Run) -> None:

@@ -69,6 +69,12 @@ def test_what_we_have_no_right_to_read_is_said_in_one_line_each(
     assert all(line.endswith("cannot be read: Permission denied; check it") for line in lines)
 
 
+def test_a_path_that_no_system_would_open_is_said_in_one_line_each(folder: Folder) -> None:
+    problems = folder.problems({"CONFIG_DIR": "x" * 300})
+    assert [problem.partition(":")[0] for problem in problems] == [".secrets", ".env.prod"]
+    assert all("cannot be read: File name too long" in problem for problem in problems)
+
+
 @pytest.mark.parametrize("place", [".secrets", ".env.prod"])
 def test_a_file_that_is_not_utf_8_is_said_so(folder: Folder, place: str) -> None:
     path = folder.path / place

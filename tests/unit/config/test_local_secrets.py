@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from internal.config.secrets import parse_key
+from internal.config import local_secrets
+from internal.config.secrets import Keyring, parse_key
 from tests.unit.config.folder import AES_SECRET, JWT_SECRET, Folder
 
 
@@ -58,6 +59,18 @@ def test_nothing_is_made_where_both_are_set(local: Folder) -> None:
     assert not secrets_of(local).parent.exists()
 
 
+def test_a_folder_whose_name_is_encrypted_is_not_made_by_that_name(
+    local: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = Keyring.parse(AES_SECRET).encrypt(local.environ["DATA_DIR"], "DATA_DIR")
+    local.environ |= {"AES_SECRET": AES_SECRET, "DATA_DIR": named}
+    assert [problem.partition(":")[0] for problem in local.problems()] == ["JWT_SECRET"]
+    settings = local.load({"JWT_SECRET": JWT_SECRET}).settings
+    assert settings.data_dir == local.path / "var" / "deeper"
+    assert not list(tmp_path.glob("ENC*"))
+
+
 @pytest.mark.parametrize("app_env", ["dev", "test", "prod"])
 def test_nothing_is_made_elsewhere(local: Folder, app_env: str) -> None:
     local.write(f".env.{app_env}", "")
@@ -84,6 +97,25 @@ def test_a_folder_that_cannot_be_written_is_said_with_two_ways_out(local: Folder
     assert second.startswith("AES_SECRET: missing")
     assert third.startswith("JWT_SECRET: missing")
     assert local.load({"AES_SECRET": AES_SECRET, "JWT_SECRET": JWT_SECRET}).settings.aes_secret
+
+
+def test_of_two_that_find_none_the_first_to_make_them_wins(
+    local: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process is through while this one is still making its own."""
+    first = f"AES_SECRET={AES_SECRET}\nJWT_SECRET={JWT_SECRET}\n"
+
+    def overtaken() -> str:
+        secrets_of(local).parent.mkdir(parents=True)
+        secrets_of(local).write_text(first)
+        return JWT_SECRET[::-1]
+
+    monkeypatch.setattr(local_secrets, "generate_jwt_secret", overtaken)
+    settings = local.load().settings
+    assert settings.aes_secret.get_secret_value() == AES_SECRET
+    assert settings.jwt_secret.get_secret_value() == JWT_SECRET
+    assert secrets_of(local).read_text() == first
+    assert [path.name for path in secrets_of(local).parent.iterdir()] == ["secrets"]
 
 
 LOAD_AT_ONCE = """

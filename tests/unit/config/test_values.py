@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from internal.config.settings import Settings
-from tests.unit.config.folder import Folder
+from tests.unit.config.folder import PROD, Folder
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,13 @@ from tests.unit.config.folder import Folder
 )
 def test_origins_are_a_comma_separated_list(folder: Folder, text: str, origins: list[str]) -> None:
     assert folder.load({"BACKEND_CORS_ORIGINS": text}).settings.backend_cors_origins == origins
+
+
+def test_code_gives_lists_as_they_are() -> None:
+    lists = {"BACKEND_CORS_ORIGINS": ["https://a.example"], "TRUSTED_PROXIES": ["10.0.0.0/8"]}
+    settings = Settings.model_validate({**PROD, **lists})
+    assert settings.backend_cors_origins == ["https://a.example"]
+    assert list(map(str, settings.trusted_proxies)) == ["10.0.0.0/8"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Contract §6: 41 bits of milliseconds since 2024, 10 of node, 12 of sequence; never twice."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -133,6 +134,21 @@ def test_the_last_id_of_41_bits_is_given_and_none_after_it() -> None:
     assert generator.next_id() == 2**63 - 1
     with pytest.raises(IdsUnavailable):
         generator.next_id()
+
+
+class Interrupting(int):
+    """A time that lets other threads have their turn whenever it is looked at."""
+
+    def __gt__(self, other: int) -> bool:
+        time.sleep(0.001)
+        return int(self) > other
+
+
+def test_no_thread_gets_between_the_steps_of_another() -> None:
+    generator = Snowflake(3, lambda: Interrupting(wall_clock_ms()))
+    with ThreadPoolExecutor(8) as threads:
+        taken = list(threads.map(lambda _: generator.next_id(), range(200)))
+    assert len(set(taken)) == 200
 
 
 def test_no_id_is_given_twice_across_threads() -> None:

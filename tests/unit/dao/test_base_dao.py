@@ -64,6 +64,14 @@ async def test_a_list_is_sorted_by_fields_down_and_up_and_by_id_at_last(library:
             assert len(listing.rows) == 4
 
 
+async def test_ids_break_ties_whatever_the_order_of_insertion(library: Library) -> None:
+    for book_id in (7, 3, 9, 1):
+        await library.add(Book(id=book_id, title=str(book_id), pages=1))
+    async with library.books() as (_, dao):
+        for sort in ((), ("pages",), ("-pages",)):
+            assert titles(await dao.list(ListQuery(sort=sort))) == ["1", "3", "7", "9"]
+
+
 async def test_filters_are_equalities_and_none_is_null(library: Library) -> None:
     await library.add(
         Book(title="Emma", pages=474), Book(title="Persuasion", pages=249), Book(title="Sanditon")

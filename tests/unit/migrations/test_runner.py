@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,8 @@ def add_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AddRevision
             revision.unlink()
     monkeypatch.setattr(migrations, "VERSIONS", folder / "versions")
     monkeypatch.setattr(runner, "__file__", str(folder / "runner.py"))
+    # A revision written anew within the second would be taken for its bytecode.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def add(number: str, sql: str) -> Path:
         path = folder / "versions" / f"{number}_test.py"
