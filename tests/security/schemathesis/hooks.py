@@ -42,30 +42,34 @@ class Signature(AuthBase):
 
 
 class Account:
-    """Somebody of the role, made at the first need, signed in again when a session has ended."""
+    """Somebody of the role, signed in again when a session has ended."""
 
-    def __init__(self) -> None:
-        self.username = f"{ROLE}-{secrets.token_hex(8)}"
-        self.password = "correct horse battery staple"
-        self.token = ""
-        self._is_made = False
+    token = ""
+    username = ""
+    password = ""
 
     def sign_in(self) -> str:
-        credentials = {"username": self.username, "password": self.password}
         with httpx.Client(base_url=BASE_URL) as http:
-            if not self._is_made:
-                self._make(http, credentials)
-            reply = http.post("/v1/auth/login", json=credentials).raise_for_status()
+            reply = self._login(http)
+            if reply.is_error:  # there is none yet, or its password was guessed at too often
+                self._make_another(http)
+                reply = self._login(http).raise_for_status()
         self.token = reply.json()["data"]["access_token"]
         return self.token
 
-    def _make(self, http: httpx.Client, credentials: dict[str, str]) -> None:
+    def _login(self, http: httpx.Client) -> httpx.Response:
+        credentials = {"username": self.username, "password": self.password}
+        return http.post("/v1/auth/login", json=credentials)
+
+    def _make_another(self, http: httpx.Client) -> None:
+        self.username = f"{ROLE}-{secrets.token_hex(8)}"
+        self.password = "correct horse battery staple"
         if ROLE == "admin":
             command = [sys.executable, "-m", "internal", "users", "create-admin", self.username]
             subprocess.run(command, input=self.password, text=True, check=True)
         else:
-            http.post("/v1/auth/register", json=credentials).raise_for_status()
-        self._is_made = True
+            registration = {"username": self.username, "password": self.password}
+            http.post("/v1/auth/register", json=registration).raise_for_status()
 
 
 account = Account()
