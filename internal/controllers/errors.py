@@ -25,6 +25,7 @@ from internal.core.errors import (
     error_for_status,
 )
 from internal.core.language import Language, preferred_language
+from internal.core.snowflake import IdsUnavailable
 from internal.infra.database import DATABASE_AWAY
 from internal.infra.redis import REDIS_AWAY
 
@@ -39,7 +40,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    for away in (*DATABASE_AWAY, *REDIS_AWAY):
+    for away in (*DATABASE_AWAY, *REDIS_AWAY, IdsUnavailable):
         app.add_exception_handler(away, _dependency_away)
     app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, _unexpected)

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-from internal.config.secrets import generate_jwt_secret, generate_key
 from tests.servers import MariaDB, Redis
+
+from internal.config.secrets import generate_jwt_secret, generate_key
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
 
