@@ -26,7 +26,7 @@ from internal.core.errors import (
 )
 from internal.core.language import Language, preferred_language
 from internal.core.snowflake import IdsUnavailable
-from internal.infra.database import DATABASE_AWAY
+from internal.infra.database import DATABASE_AWAY, is_away
 from internal.infra.redis import REDIS_AWAY
 
 _log = logger.bind(logger="http")
@@ -79,6 +79,8 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _dependency_away(request: Request, error: Exception) -> Response:
+    if isinstance(error, DATABASE_AWAY) and not is_away(error):
+        raise error  # a defect of ours: 500, and its traceback in the log
     _log.bind(reason=str(error).partition("\n")[0]).error("a dependency is unavailable")
     return error_response(request, DependencyUnavailable())
 

@@ -24,7 +24,7 @@ from internal.infra.statements import StatementWatch
 from internal.infra.tls import client_context
 
 CONNECT_TIMEOUT_SECONDS = 5
-# What SQLAlchemy raises when the database is away, as opposed to when it disagrees.
+# What SQLAlchemy raises when the database is away; `is_away` tells whether it is.
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
@@ -189,6 +189,33 @@ _LOCK_REFUSED = (3572, 1205, 1213)
 def is_lock_refused(error: DBAPIError) -> bool:
     """Whether a statement gave up because another transaction has the row."""
     return bool(error.orig and error.orig.args and error.orig.args[0] in _LOCK_REFUSED)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the database cannot serve now, as opposed to a statement that it never will.
+
+    The drivers raise OperationalError for both: for any error of the server that they do not know.
+    """
+    cause = getattr(error, "orig", None)
+    number = cause.args[0] if cause and cause.args else None
+    if not isinstance(number, int):
+        return True
+    return number < _FIRST_SERVER_ERROR or number in _CLIENT_ERRORS or number in _NOT_NOW
+
+
+_FIRST_SERVER_ERROR = 1000
+_CLIENT_ERRORS = range(2000, 3000)  # no connection, or one that broke
+_NOT_NOW = frozenset(
+    {
+        *(1021, 1037, 1041),  # no disk space, no memory
+        *(1040, 1203, 1226),  # too many connections, of all or of this user
+        *(1044, 1045, 1049, 1129, 1130, 1698),  # it does not let us in
+        *(1053, 1317, 1927),  # it stops, or somebody has ended this statement or connection
+        *(1158, 1159, 1160, 1161),  # the network
+        *(1205, 1213, 1969, 3024),  # a lock or a deadlock, or it took too long
+        *(1290, 1792, 1836),  # it is read-only, as after a fail-over
+    }
+)
 
 
 def watch(engine: Engine, settings: Settings) -> None:
