@@ -5,10 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.servers import MariaDB, Redis
-
 from tests.benchmarks import accounts, start, trivial
 from tests.benchmarks.table import print_table
+from tests.servers import MariaDB, Redis
 
 
 def main() -> None:

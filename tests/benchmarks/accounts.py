@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
-from tests.servers import HOST, MariaDB, Redis, free_port
 
 from internal.core.signature import SignatureHeaders, canonical_request, sign
 from tests.benchmarks.people import PASSWORD, People, seed
 from tests.benchmarks.processes import production, python, running
 from tests.benchmarks.table import Row
 from tests.benchmarks.wrk import SECONDS, Target, compared
+from tests.servers import HOST, MariaDB, Redis, free_port
 
 UNLIMITED = "1000000000/minute"
 LOGINS = 50

@@ -5,10 +5,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.servers import MariaDB, Redis, free_port
-
 from tests.benchmarks.processes import environment, production, python, resident_mib, running
 from tests.benchmarks.table import Row
+from tests.servers import MariaDB, Redis, free_port
 
 ROUNDS = 7
 IMPORTS = "import fastapi, sqlalchemy.ext.asyncio, redis.asyncio"

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from tests.servers import HOST, free_port
-
 from tests.benchmarks.processes import embedded, environment, python, running
 from tests.benchmarks.table import Row
 from tests.benchmarks.wrk import Target, compared
+from tests.servers import HOST, free_port
 
 
 def measure(folder: Path) -> list[Row]:
