@@ -295,7 +295,7 @@ DATABASES: Sequence[type[DatabaseServer]] = (
 )
 
 
-class ServerMissing(pytest.skip.Exception):
+class ServerMissing(pytest.skip.Exception):  # type: ignore[name-defined,misc] # it is a class
     """A skip that is reported from here, and so in one line for all; not from each test's place."""
 
     __module__ = "builtins"  # is not printed

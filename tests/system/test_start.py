@@ -27,6 +27,7 @@ def failed_start(folder: Path, settings: Mapping[str, object]) -> str:
     told = [line["message"].removeprefix("start failed: ") for line in serve.lines_at("CRITICAL")]
     told += [line.removeprefix("CRITICAL: ") for line in serve.errors.splitlines()]
     assert len(told) <= int(str(settings.get("WORKERS", 1)))
+    line: str
     (line,) = set(told)
     return line
 
