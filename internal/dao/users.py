@@ -1,6 +1,5 @@
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from internal.core.clock import utc_now
 from internal.dao.base import BaseDAO
 from internal.models.user import User
 
@@ -25,13 +24,3 @@ class UserDAO(BaseDAO[User]):
         )
         user: User | None = await self._session.scalar(statement)
         return user
-
-    async def raise_token_version(self, user_id: int) -> None:
-        """No token that was issued before is believed any more."""
-        statement = (
-            update(User)
-            .where(User.id == user_id)
-            .values(token_version=User.token_version + 1, updated_at=utc_now())
-            .execution_options(synchronize_session="fetch")
-        )
-        await self._session.execute(statement)
