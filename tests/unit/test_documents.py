@@ -90,3 +90,10 @@ def test_the_page_on_http_has_every_code_with_its_status() -> None:
     table = set(re.findall(r"^\| (\d{5}) \| (\d{3})", page, re.MULTILINE))
     assert codes <= table
     assert {row for row in table if row[0] != "20000"} <= codes
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_points_at_is_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
