@@ -47,13 +47,7 @@
     {
       packages = forAllSystems (system: groundwork.${system}.packages);
 
-      apps = forAllSystems (system: {
-        default = {
-          type = "app";
-          program = lib.getExe groundwork.${system}.packages.default;
-          meta.description = "The groundwork command";
-        };
-      });
+      apps = forAllSystems (system: groundwork.${system}.apps);
 
       devShells = forAllSystems (system: {
         default = groundwork.${system}.shell;

@@ -11,8 +11,19 @@ let
 
   python = callPackage ./python.nix { inherit inputs; };
   ociConfig = callPackage ./oci-config.nix { inherit revision version; };
-  images = if isLinux then callPackages ./image.nix { inherit ociConfig python; } else noImages;
-  noImages = callPackages ./image-elsewhere.nix { };
+  images =
+    if isLinux then
+      let
+        built = callPackages ./image.nix { inherit ociConfig python; };
+      in
+      built // { oci = callPackage ./oci.nix { inherit (built) image; }; }
+    else
+      callPackages ./image-elsewhere.nix { };
+
+  apps = callPackages ./apps.nix {
+    inherit images python;
+    inherit (images) oci;
+  };
 
   inherit (lib.importTOML ../pyproject.toml) project;
   inherit (project) version;
@@ -22,6 +33,8 @@ in
     default = python.application;
   };
 
+  inherit apps;
+
   shell = callPackage ./shell.nix { inherit python; };
 
   checks = {
@@ -29,6 +42,12 @@ in
     lock = callPackage ./checks/lock.nix { inherit (python) interpreter; };
   }
   // lib.optionalAttrs isLinux {
+    apps = callPackage ./checks/apps.nix { inherit apps; };
     image = callPackage ./checks/image.nix { inherit (images) image; };
+    image-budget = callPackage ./checks/image-budget.nix {
+      inherit (images) image;
+      inherit (python) interpreter;
+    };
+    oci = callPackage ./checks/oci.nix { inherit (images) image oci; };
   };
 }

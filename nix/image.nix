@@ -68,7 +68,10 @@ let
   buildTar = image: dockerTools.buildLayeredImage (image // { compressor = "none"; });
 in
 {
-  image = buildTar production;
+  # With what it is to say of itself, for checks.
+  image = buildTar production // {
+    inherit (production) config;
+  };
   image-stream = dockerTools.streamLayeredImage production;
   image-demo = buildTar demo;
 }
