@@ -4,7 +4,6 @@
   writeShellApplication,
   skopeo,
   images,
-  oci,
   python,
 }:
 let
@@ -63,7 +62,7 @@ in
       digest=$(mktemp)
       trap 'rm -f "$digest"' EXIT
       skopeo --insecure-policy copy --preserve-digests --digestfile "$digest" "$@" \
-        oci:${oci}:${project.version} "$reference" >&2
+        oci:${images.oci}:${project.version} "$reference" >&2
       cat "$digest"
       echo
     '';

@@ -20,9 +20,10 @@ let
     else
       callPackages ./image-elsewhere.nix { };
 
-  apps = callPackages ./apps.nix {
+  # Not by callPackages, which adds attributes that an app may not have.
+  apps = import ./apps.nix {
+    inherit (pkgs) lib writeShellApplication skopeo;
     inherit images python;
-    inherit (images) oci;
   };
 
   inherit (lib.importTOML ../pyproject.toml) project;
