@@ -20,6 +20,8 @@ let
     else
       callPackages ./image-elsewhere.nix { };
 
+  sbom = callPackage ./sbom.nix { inherit python; };
+
   # Not by callPackages, which adds attributes that an app may not have.
   apps = import ./apps.nix {
     inherit (pkgs) lib writeShellApplication skopeo;
@@ -32,6 +34,7 @@ in
 {
   packages = images // {
     default = python.application;
+    inherit sbom;
   };
 
   inherit apps;
@@ -40,8 +43,10 @@ in
 
   checks = {
     application = python.application;
+    formatting = callPackage ./checks/formatting.nix { };
     lock = callPackage ./checks/lock.nix { inherit (python) interpreter; };
   }
+  // callPackages ./checks/python.nix { inherit python sbom; }
   // lib.optionalAttrs isLinux {
     apps = callPackage ./checks/apps.nix { inherit apps; };
     image = callPackage ./checks/image.nix { inherit (images) image; };

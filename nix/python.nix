@@ -60,6 +60,13 @@ let
     ]
   );
 
+  stockSet = (baseSet interpreter).overrideScope ownSource;
+
+  everything.groundwork = [
+    "dev"
+    "embedded"
+  ];
+
   inherit (callPackage pyproject-nix.build.util { }) mkApplication;
 in
 rec {
@@ -68,16 +75,17 @@ rec {
   # What production runs.
   venv = set.mkVirtualEnv "groundwork-env" { groundwork = [ ]; };
 
+  # What is installed in it, ours first.
+  distributions = lib.unique ([ set.groundwork ] ++ set.resolveVirtualEnv { groundwork = [ ]; });
+
   # The same with the twins of MySQL and Redis.
   demoVenv = set.mkVirtualEnv "groundwork-demo-env" { groundwork = [ "embedded" ]; };
 
   # The checkout itself, with every extra and the tools that `make check` calls.
-  devVenv = editableSet.mkVirtualEnv "groundwork-dev-env" {
-    groundwork = [
-      "dev"
-      "embedded"
-    ];
-  };
+  devVenv = editableSet.mkVirtualEnv "groundwork-dev-env" everything;
+
+  # Ours as in production, with the tools and the test libraries, for checks.
+  checkVenv = stockSet.mkVirtualEnv "groundwork-check-env" everything;
 
   # `groundwork` alone: none of the commands that dependencies bring.
   application =

@@ -1,9 +1,7 @@
 """`nix run .#image-size`: what it measures, and when it fails."""
 
-import importlib.util
 import io
 import json
-import sys
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,20 +9,15 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "nix" / "image_size.py"
+from tests.nix.scripts import FOLDER, load
+
 PYTHON = "nix/store/00000000000000000000000000000000-python3-3.12.1"
 OURS = "nix/store/11111111111111111111111111111111-groundwork-0.1.0"
 
 
 @pytest.fixture
-def image_size(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("image_size", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "image_size", module)
-    spec.loader.exec_module(module)
-    return module
+def image_size() -> ModuleType:
+    return load("image_size")
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -106,5 +99,5 @@ def test_a_budget_for_what_is_not_measured_fails(
 
 
 def test_the_budget_of_the_image_names_every_figure(image_size: ModuleType, archive: Path) -> None:
-    written = json.loads((SCRIPT.parent / "image-budget.json").read_text())
+    written = json.loads((FOLDER / "image-budget.json").read_text())
     assert written.keys() == image_size.weights(image_size.read(archive)).keys()
