@@ -39,6 +39,7 @@
         system:
         import ./nix {
           inherit inputs lib;
+          inherit (self) packages;
           pkgs = nixpkgs.legacyPackages.${system};
           revision = self.rev or self.dirtyRev or "";
         }
@@ -52,6 +53,8 @@
       devShells = forAllSystems (system: {
         default = groundwork.${system}.shell;
       });
+
+      nixosModules.default = import ./nix/module.nix { inherit (self) packages; };
 
       checks = forAllSystems (system: groundwork.${system}.checks);
 

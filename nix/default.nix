@@ -3,6 +3,7 @@
   inputs,
   lib,
   pkgs,
+  packages,
   revision,
 }:
 let
@@ -50,6 +51,10 @@ in
   // lib.optionalAttrs isLinux {
     apps = callPackage ./checks/apps.nix { inherit apps; };
     image = callPackage ./checks/image.nix { inherit (images) image; };
+    module = callPackage ./checks/module.nix {
+      inherit python;
+      module = import ./module.nix { inherit packages; };
+    };
     image-budget = callPackage ./checks/image-budget.nix {
       inherit (images) image;
       inherit (python) interpreter;

@@ -9,11 +9,7 @@
 let
   inherit (lib.importTOML ../pyproject.toml) project;
 
-  # Never `.secrets`, whatever lies in the folder.
-  configs = lib.fileset.toSource {
-    root = ../configs;
-    fileset = lib.fileset.fileFilter (file: lib.hasPrefix ".env." file.name) ../configs;
-  };
+  configs = import ./configs.nix { inherit lib; };
 
   users = dockerTools.fakeNss.override {
     extraPasswdLines = [ "groundwork:x:65532:65532:groundwork:/var/lib/groundwork:/sbin/nologin" ];
