@@ -45,6 +45,10 @@ fmt: $(ENVIRONMENT) ## format the code and mend what the linter can
 migrate: $(ENVIRONMENT) ## bring the database to this release's schema
 	$(BIN)groundwork migrate
 
+.PHONY: services
+services: $(ENVIRONMENT) ## start a database and a Redis with throw-away data; prints the settings for them
+	$(BIN)python -m tests.services
+
 .PHONY: bench
 bench: $(ENVIRONMENT) ## measure against bare FastAPI; needs wrk
 	$(BIN)python -m tests.benchmarks

@@ -2,6 +2,8 @@
 {
   lib,
   writeShellApplication,
+  mysql84,
+  redis,
   skopeo,
   images,
   python,
@@ -41,6 +43,21 @@ in
       done
       echo "neither docker nor podman answers: is one installed, and its daemon running?" >&2
       exit 1
+    '';
+  };
+
+  services = app "A MySQL and a Redis with throw-away data; prints the settings for them" {
+    name = "services";
+    runtimeInputs = [
+      mysql84
+      python.checkVenv
+      redis
+    ];
+    # The folder of the project's tests, wherever it is called.
+    text = ''
+      MYSQLD=$(command -v mysqld)
+      export MYSQLD PYTHONPATH=${../.} PYTHONDONTWRITEBYTECODE=1
+      exec python -m tests.services
     '';
   };
 

@@ -25,7 +25,13 @@ let
 
   # Not by callPackages, which adds attributes that an app may not have.
   apps = import ./apps.nix {
-    inherit (pkgs) lib writeShellApplication skopeo;
+    inherit (pkgs)
+      lib
+      writeShellApplication
+      mysql84
+      redis
+      skopeo
+      ;
     inherit images python;
   };
 
