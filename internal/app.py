@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
@@ -35,7 +36,7 @@ class Service(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            send = _without_traceback(send)
+            receive, send = _until_cancelled(receive), _without_traceback(send)
         await super().__call__(scope, receive, send)
 
 
@@ -77,6 +78,18 @@ def _outer_middlewares(settings: Settings, lines: LineLog) -> list[Middleware]:
         *([Middleware(CORSMiddleware, origins=origins)] if origins else []),
         Middleware(DeclaredBodyLimitMiddleware, max_bytes=settings.max_body_bytes),
     ]
+
+
+def _until_cancelled(receive: Receive) -> Receive:
+    """A stop that is forced is a stop: it closes everything too, and is no traceback."""
+
+    async def receive_stop() -> Message:
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            return {"type": "lifespan.shutdown"}
+
+    return receive_stop
 
 
 def _without_traceback(send: Send) -> Send:

@@ -54,9 +54,11 @@ def serve(settings: Settings) -> None:
     else:
         # uvicorn has no other way to give its workers a server class.
         multiprocess.Process = Worker  # type: ignore[misc]
-        supervisor = multiprocess.Multiprocess(config, sockets)
+        supervisor = Supervisor(config, sockets)
         supervisor.run()
-        if any(worker.exitcode for worker in supervisor.processes):
+        # One that was still starting has not learnt yet to end well on the supervisor's SIGTERM.
+        clean = (0, -signal.SIGTERM)
+        if any(worker.exitcode not in clean for worker in supervisor.processes):
             sys.exit(1)
 
 
@@ -73,8 +75,37 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class Supervisor(multiprocess.Multiprocess):
+    """Lets go of the listeners with its workers.
+
+    While it held them, connections would be taken in by the system and answered by nobody.
+    """
+
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
+
+
 class Worker(multiprocess.Process):
-    """A worker process whose server drains."""
+    """A worker process whose server drains, and which may take its time to start.
+
+    uvicorn kills a worker that does not answer within seconds, also one that is still starting:
+    where many share few cores, it would never get any further. Nor does it hear a stop meanwhile.
+    """
+
+    _is_starting = True
+
+    def start(self) -> None:
+        super().start()
+        self.parent_conn.send(b"ping")
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        if self._is_starting and self.parent_conn.poll():
+            self._is_starting = not self.parent_conn.recv()  # the answer: whether it serves
+            if self._is_starting:
+                self.parent_conn.send(b"ping")
+        return self.process.is_alive() if self._is_starting else super().is_alive(timeout)
 
     @property
     def server(self) -> uvicorn.Server:

@@ -150,6 +150,7 @@ class DatabaseServer(Server):
             f"--datadir={self.folder / 'data'}",
             f"--socket={self._socket}",
             f"--pid-file={self.folder / 'pid'}",
+            f"--tmpdir={self.folder}",  # a server that starts removes others' temporary tables
             f"--bind-address={HOST}",
             f"--port={self.port}",
             "--skip-name-resolve",
@@ -220,7 +221,7 @@ class MariaDB(DatabaseServer):
         return [
             *("mariadb-install-db", "--no-defaults", *_as_root(), f"--datadir={data}"),
             *("--auth-root-authentication-method=normal", "--skip-test-db"),
-            "--innodb-log-file-size=8M",
+            *("--innodb-log-file-size=8M", f"--tmpdir={data.parent}"),
         ]
 
     def command(self) -> list[str]:
@@ -240,7 +241,7 @@ class MySQL(DatabaseServer):
     def initialize(cls, data: Path) -> list[str]:
         return [
             *(cls.binary() or "", "--no-defaults", *_as_root(), f"--datadir={data}"),
-            "--initialize-insecure",
+            *("--initialize-insecure", f"--tmpdir={data.parent}"),
         ]
 
     def command(self) -> list[str]:
@@ -294,13 +295,27 @@ DATABASES: Sequence[type[DatabaseServer]] = (
 )
 
 
+class ServerMissing(pytest.skip.Exception):
+    """A skip that is reported from here, and so in one line for all; not from each test's place."""
+
+    __module__ = "builtins"  # is not printed
+
+    @property
+    def _use_item_location(self) -> bool:
+        return False
+
+    @_use_item_location.setter
+    def _use_item_location(self, value: bool) -> None:
+        """What pytest sets on a skip in a fixture."""
+
+
 def require(server: type[Server]) -> None:
     """Skips the test where the server is not installed; fails it with REQUIRE_SERVERS=1."""
     if server.binary() is None:
         missing = f"{server.name} is not installed: tests that need it do not run"
         if os.environ.get("REQUIRE_SERVERS") == "1":
             pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
+        raise ServerMissing(missing)
 
 
 def _find(executable: str) -> str | None:

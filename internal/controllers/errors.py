@@ -63,6 +63,8 @@ async def _service_error(request: Request, error: Exception) -> Response:
 async def _http_exception(request: Request, error: Exception) -> Response:
     """What the frameworks raise by themselves: 404, 405, 413, 400."""
     assert isinstance(error, HTTPException)  # noqa: S101
+    if isinstance(error.__cause__, ClientDisconnect):  # FastAPI takes it for a body it cannot read
+        return await _client_left(request, error)
     reply = error_for_status(error.status_code)(headers=error.headers)
     if isinstance(reply, MethodNotAllowed):
         reply.headers = {"Allow": ", ".join(_allowed_methods(request))}

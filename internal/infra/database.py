@@ -1,5 +1,6 @@
 """The database: its URL, engine and pool, and what is watched on every statement."""
 
+import asyncio
 import re
 import ssl
 import time
@@ -151,10 +152,16 @@ async def open_database(settings: Settings) -> AsyncGenerator[AsyncEngine]:
 
 async def _connect_once(engine: AsyncEngine, settings: Settings) -> None:
     try:
-        async with engine.connect() as connection:
+        # The drivers' own timeout ends with the connection; a frozen server takes that, no more.
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS), engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
     except DBAPIError as error:
         raise StartError(explain(error, settings)) from error
+    except TimeoutError as error:
+        raise StartError(
+            f"database: mysql at {settings.db_host}:{settings.db_port}: "
+            f"no answer within {CONNECT_TIMEOUT_SECONDS} s; {_HINTS[_CANNOT_CONNECT]}"
+        ) from error
 
 
 def explain(error: DBAPIError, settings: Settings) -> str:
@@ -166,18 +173,18 @@ def explain(error: DBAPIError, settings: Settings) -> str:
     number, *words = cause.args if cause and cause.args else ("unknown",)
     if cause and isinstance(cause.__context__, ssl.SSLError):
         number, words = _TLS_ERROR, [cause.__context__]  # the driver says that it cannot connect
-    hint = _HINTS.get(number, "check DB_HOST and DB_PORT and that the server runs")
+    hint = _HINTS.get(number, _HINTS[_CANNOT_CONNECT])
     return f"database: {where}: {' '.join(map(str, words)) or number} ({number}); {hint}"
 
 
-_TLS_ERROR = 2026
 # Server and client error numbers (MySQL Error Reference).
+_CANNOT_CONNECT, _TLS_ERROR = 2003, 2026
 _HINTS = {
     1044: "grant DB_USERNAME the rights on DB_DATABASE",
     1045: "check DB_USERNAME and DB_PASSWORD",
     1049: "create the database or check DB_DATABASE",
     1698: "check DB_USERNAME and DB_PASSWORD",
-    2003: "check DB_HOST and DB_PORT and that the server runs",
+    _CANNOT_CONNECT: "check DB_HOST and DB_PORT and that the server runs",
     _TLS_ERROR: "check DB_TLS and DB_TLS_CA",
 }
 

@@ -78,6 +78,27 @@ async def test_a_server_that_is_down(
         assert line.endswith("(2003); check DB_HOST and DB_PORT and that the server runs")
 
 
+async def test_a_server_that_is_frozen(
+    make_settings: MakeSettings, mortal_database: DatabaseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It still takes connections, and then says nothing."""
+    monkeypatch.setattr("internal.infra.database.CONNECT_TIMEOUT_SECONDS", 0.5)
+    settings = make_settings(**mortal_database.environment())
+    mortal_database.freeze()
+    try:
+        with pytest.raises(StartError) as failure:
+            async with open_database(settings):
+                pass
+    finally:
+        mortal_database.thaw()
+    assert str(failure.value) == (
+        f"database: mysql at {HOST}:{mortal_database.port}: no answer within 0.5 s; "
+        "check DB_HOST and DB_PORT and that the server runs"
+    )
+    async with open_database(settings):
+        pass
+
+
 async def test_a_host_that_does_not_exist(
     make_settings: MakeSettings, database_server: DatabaseServer
 ) -> None:

@@ -45,6 +45,7 @@ async def refused(settings: Settings) -> str:
     return line
 
 
+@pytest.mark.usefixtures("redis_server")
 @pytest.mark.parametrize("password", PASSWORDS)
 async def test_any_password_opens_redis(make_settings: MakeSettings, password: str) -> None:
     with Redis(password=password) as server:
@@ -99,6 +100,20 @@ async def test_a_server_that_is_down_is_one_line(
     line = await refused(make_settings(**{**redis_server.environment(), "REDIS_PORT": port}))
     assert line.startswith(f"redis: {HOST}:{port}: ")
     assert line.endswith("and that the server runs")
+
+
+async def test_a_server_that_is_frozen_is_one_line(
+    make_settings: MakeSettings, mortal_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It still takes connections, and then says nothing."""
+    monkeypatch.setattr("internal.infra.redis.TIMEOUT_SECONDS", 0.5)
+    settings = make_settings(**mortal_redis.environment())
+    mortal_redis.freeze()
+    line = await refused(settings)
+    mortal_redis.thaw()
+    assert line.startswith(f"redis: {HOST}:{mortal_redis.port}: Timeout")
+    async with open_redis(settings):
+        pass
 
 
 async def test_a_database_number_that_is_out_of_range_is_one_line(
