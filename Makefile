@@ -45,6 +45,10 @@ fmt: $(ENVIRONMENT) ## format the code and mend what the linter can
 migrate: $(ENVIRONMENT) ## bring the database to this release's schema
 	$(BIN)groundwork migrate
 
+.PHONY: acceptance
+acceptance: $(ENVIRONMENT) ## run the acceptance suite on processes of this machine
+	$(BIN)python -m tests.system.acceptance.local
+
 .PHONY: services
 services: $(ENVIRONMENT) ## start a database and a Redis with throw-away data; prints the settings for them
 	$(BIN)python -m tests.services
