@@ -35,13 +35,13 @@ let
         inherit venv environment;
       };
       extraCommands = ''
-        mkdir -p bin configs var/lib/groundwork
+        mkdir -p bin configs var/lib/groundwork/exports var/lib/groundwork/logs
         mkdir -m 1777 tmp
         ln -s ${venv}/bin/groundwork bin/groundwork
         cp ${configs}/.env.* configs/
       '';
-      # A volume that is mounted here first takes the folder's owner.
-      fakeRootCommands = "chown 65532:65532 var/lib/groundwork";
+      # A volume that is mounted on one of them first takes its owner.
+      fakeRootCommands = "chown -R 65532:65532 var/lib/groundwork";
     };
 
   production = arguments {

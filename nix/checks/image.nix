@@ -34,6 +34,8 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
   }
   has "a /tmp for everyone" '^drwxrwxrwt 0/0 .* \./tmp/$'
   has "a data folder of its own" '^d.* 65532/65532 .* \./var/lib/groundwork/$'
+  has "a folder for exports" '^d.* 65532/65532 .* \./var/lib/groundwork/exports/$'
+  has "a folder for logs" '^d.* 65532/65532 .* \./var/lib/groundwork/logs/$'
   has "the settings of production" ' \./configs/\.env\.prod$'
   has "CA certificates" ' \./etc/ssl/certs/ca-certificates\.crt -> '
   has "time zones" '/share/zoneinfo/Asia/Shanghai'
@@ -44,7 +46,7 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
   }
   lacks "secrets" '/\.secrets'
   lacks "files that others may write" '^[^l].......w[^t]'
-  others=$(awk '$2 != "0/0" && $6 != "./var/lib/groundwork/"' files)
+  others=$(awk '$2 != "0/0" && $6 !~ "^\\./var/lib/groundwork/"' files)
   [ -z "$others" ] || { echo "not wanted: files of another owner: $others" >&2; exit 1; }
   lacks "what of the interpreter no service opens" '/(include/python[^/]*|lib/python3[^/]*/(test|idlelib|ensurepip))/.'
   lacks "bytecode of other levels" '\.opt-[12]\.pyc'
