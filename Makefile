@@ -65,6 +65,10 @@ image: ## build the OCI image with Nix: ./result
 load: image ## load the image into docker or podman
 	"$$(command -v docker || command -v podman || echo docker)" load --input result
 
+.PHONY: rename
+rename: ## make it your own service: make rename NAME=order-desk
+	@python3 nix/rename.py "$(NAME)"
+
 # --- the environment without Nix ------------------------------------------------------------
 
 # The first Python that is new enough; uv is told to use it and never to download one.

@@ -56,6 +56,12 @@
 
       nixosModules.default = import ./nix/module.nix { inherit (self) packages; };
 
+      # `nix flake init --template`, then `make rename NAME=…`.
+      templates.default = {
+        path = ./.;
+        description = "A FastAPI backend with its image, module, tests and CI";
+      };
+
       checks = forAllSystems (system: groundwork.${system}.checks);
 
       formatter = forAllSystems (system: nixpkgs.legacyPackages.${system}.nixfmt-tree);
