@@ -12,8 +12,8 @@ from internal.config.settings import Settings
 from internal.infra.database import database_url
 from tests.unit.config.folder import AES_SECRET, PROD, Folder, prod_folder
 
-# What no text of an environment or of a file's line can hold: NUL and lone surrogates. What begins as
-# an encrypted value does is one.
+# Without what no text of an environment or of a file's line can hold, NUL and lone surrogates; what
+# begins as an encrypted value does is one.
 ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
     lambda password: not password.strip().startswith("ENC(")
 )
