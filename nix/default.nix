@@ -21,6 +21,20 @@ let
     else
       callPackages ./image-elsewhere.nix { };
 
+  module = import ./module.nix { inherit packages; };
+
+  # Virtual machines of one architecture are enough.
+  machines = lib.optionalAttrs (pkgs.stdenv.hostPlatform.system == "x86_64-linux") (
+    import ./vm {
+      inherit (pkgs) callPackage lib testers;
+      inherit images module python;
+    }
+  );
+  small = [
+    "vm-image"
+    "vm-module"
+  ];
+
   sbom = callPackage ./sbom.nix { inherit python; };
 
   # Not by callPackages, which adds attributes that an app may not have.
@@ -39,10 +53,13 @@ let
   inherit (project) version;
 in
 {
-  packages = images // {
-    default = python.application;
-    inherit sbom;
-  };
+  packages =
+    images
+    // removeAttrs machines small
+    // {
+      default = python.application;
+      inherit sbom;
+    };
 
   inherit apps;
 
@@ -54,12 +71,13 @@ in
     lock = callPackage ./checks/lock.nix { inherit (python) interpreter; };
   }
   // callPackages ./checks/python.nix { inherit python sbom; }
+  // lib.filterAttrs (name: _: lib.elem name small) machines
   // lib.optionalAttrs isLinux {
     apps = callPackage ./checks/apps.nix { inherit apps; };
     image = callPackage ./checks/image.nix { inherit (images) image; };
     module = callPackage ./checks/module.nix {
       inherit python;
-      module = import ./module.nix { inherit packages; };
+      inherit module;
     };
     image-budget = callPackage ./checks/image-budget.nix {
       inherit (images) image;

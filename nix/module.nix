@@ -262,6 +262,12 @@ in
       '';
     };
 
+    api.enable = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether this machine serves the API.";
+    };
+
     worker = {
       enable = mkOption {
         type = types.bool;
@@ -361,8 +367,8 @@ in
           common
           {
             description = "Groundwork: the database's schema";
-            wants = [ "network-online.target" ];
-            requires = backends;
+            wants = [ "network-online.target" ] ++ backends;
+            # Wanted, not required: an outage of theirs must not stop the service.
             after = [ "network-online.target" ] ++ backends;
             serviceConfig = {
               ExecStart = "${getExe cfg.package} migrate";
@@ -377,13 +383,15 @@ in
           }
         ];
 
-        groundwork = daemon "Groundwork: the API" "serve" {
-          environment = mkIf cfg.scheduler.enable { SCHEDULER_ENABLED = mkDefault "false"; };
-          serviceConfig = {
-            ExecStartPost = healthGate;
-            TimeoutStartSec = mkDefault 120;
-          };
-        };
+        groundwork = mkIf cfg.api.enable (
+          daemon "Groundwork: the API" "serve" {
+            environment = mkIf cfg.scheduler.enable { SCHEDULER_ENABLED = mkDefault "false"; };
+            serviceConfig = {
+              ExecStartPost = healthGate;
+              TimeoutStartSec = mkDefault 120;
+            };
+          }
+        );
 
         groundwork-worker = mkIf cfg.worker.enable (
           daemon "Groundwork: jobs" (concatStringsSep " " [

@@ -139,6 +139,13 @@ let
       database.createLocally = true;
       worker.enable = false;
     };
+    workerOnly = {
+      secrets = keys;
+      redis.createLocally = true;
+      database.createLocally = true;
+      api.enable = false;
+      scheduler.enable = false;
+    };
     # What must be refused.
     empty = { };
     leaky = {

@@ -81,7 +81,8 @@ def test_three_services_wait_for_the_migrations_and_those_for_the_servers(
     migrate = units["groundwork-migrate"]
     servers = {"groundwork-database.service", "redis-groundwork.service"}
     assert servers <= set(migrate["after"])
-    assert servers <= set(migrate["requires"])
+    assert servers <= set(migrate["wants"])
+    assert not servers & {*migrate["requires"], *units["groundwork"]["requires"]}
     assert migrate["serviceConfig"]["Type"] == "oneshot"
     assert migrate["serviceConfig"]["RestartMode"] == "direct"
 
@@ -98,7 +99,9 @@ def test_each_runs_its_own_command(cases: dict[str, Any]) -> None:
     assert scheduler.endswith("/bin/groundwork scheduler")
 
 
-def test_worker_and_scheduler_can_be_left_out(cases: dict[str, Any]) -> None:
+def test_each_of_the_three_can_be_left_out(cases: dict[str, Any]) -> None:
+    services = {"groundwork", "groundwork-worker", "groundwork-scheduler"}
+    assert services & cases["workerOnly"]["units"].keys() == {"groundwork-worker"}
     assert "groundwork-worker" not in cases["apiOnly"]["units"]
     assert "groundwork-scheduler" not in cases["remote"]["units"]
 
@@ -215,7 +218,7 @@ def test_what_cannot_work_or_would_leak_is_refused_by_name(
     assert all(word in messages for word in words)
 
 
-@pytest.mark.parametrize("case", ["remote", "local", "apiOnly"])
+@pytest.mark.parametrize("case", ["remote", "local", "apiOnly", "workerOnly"])
 def test_what_works_is_not_refused(cases: dict[str, Any], case: str) -> None:
     assert cases[case]["failed"] == []
 
