@@ -1,14 +1,16 @@
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from internal.config.settings import Settings
-from internal.controllers import docs, health
-from internal.controllers.dependencies import require_doors
+from internal.controllers import audit, auth, clients, docs, health, internal_api, users
+from internal.controllers.doors import require_doors
 from internal.controllers.errors import install_error_handlers
+from internal.controllers.openapi import build_document
 from internal.infra.build import build_info
 from internal.infra.logging import LineLog, create_line_log
 from internal.lifespan import create_lifespan
@@ -20,7 +22,14 @@ from internal.middlewares.frame import FrameMiddleware
 from internal.middlewares.timeout import TimeoutMiddleware
 
 # The features. A router added here is served; what every service has comes after them.
-ROUTERS: Sequence[APIRouter] = ()
+ROUTERS: Sequence[APIRouter] = (
+    auth.public,
+    auth.router,
+    users.router,
+    clients.router,
+    audit.router,
+    internal_api.router,
+)
 
 
 class Service(FastAPI):
@@ -33,6 +42,11 @@ class Service(FastAPI):
         for cls, args, kwargs in reversed(self.outer):
             app = cls(app, *args, **kwargs)
         return app
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = build_document(self)
+        return self.openapi_schema
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

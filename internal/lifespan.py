@@ -12,14 +12,16 @@ from internal.core.errors import StartError
 from internal.core.snowflake import Snowflake
 from internal.infra.database import create_probe_engine, open_database
 from internal.infra.logging import LineLog, install_logging
+from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.redis import create_client, open_redis
+from internal.services.assembly import assemble_services
 from internal.services.health import (
     PROBE_TIMEOUT_SECONDS,
     DatabaseCheck,
     Health,
     RedisCheck,
 )
-from internal.services.resources import Resources
+from internal.services.resources import Limits, Resources
 from internal.services.unit_of_work import UnitOfWork
 
 _log = logger.bind(logger="lifespan")
@@ -67,6 +69,9 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
     start.done("redis")
     ids = Snowflake(settings.snowflake_node_id)
     start.done("snowflake ids")
+    unit_of_work = UnitOfWork(database, ids)
+    services = assemble_services(settings, unit_of_work, redis)
+    start.done("signature authentication")
     health = await stack.enter_async_context(_open_health(settings))
     start.done("health")
     return Resources(
@@ -74,8 +79,12 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
         database=database,
         redis=redis,
         ids=ids,
-        unit_of_work=UnitOfWork(database, ids),
+        unit_of_work=unit_of_work,
         health=health,
+        services=services,
+        limits=Limits(
+            LocalLimits(settings.rate_limit_default), SharedLimits(settings.rate_limit_auth, redis)
+        ),
     )
 
 

@@ -134,6 +134,8 @@ def exit_cleanly_on_signals() -> None:
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop_signal, signal.SIG_IGN)  # a second one would break into the exit
     sys.exit(0)
 
 

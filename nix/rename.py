@@ -4,8 +4,10 @@ Distribution, command, image, module, environment defaults and pages get the nam
 folder stays `internal/`. Needs Python alone.
 """
 
+import io
 import re
 import sys
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +26,22 @@ LOCKED = re.compile(r"(?=^\[\[package\]\]$)", re.MULTILINE)
 def renamed(text: str, name: str) -> str:
     """The text with the old name in all its forms replaced."""
     snake = name.replace("-", "_")
-    title = " ".join(name.split("-")).capitalize()
+    title = "".join(part.capitalize() for part in name.split("-"))
     text = re.sub(rf"(?<=_){OLD}|{OLD}(?=_)", snake, text)
     text = re.sub(OLD + KEPT, name, text)
     return text.replace(OLD.capitalize(), title).replace(OLD.upper(), snake.upper())
+
+
+def renamed_names(source: str, name: str) -> str:
+    """Python source with its identifiers renamed: no dash may be in one."""
+    lines = source.splitlines(keepends=True)
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    for token in reversed(tokens):
+        if token.type == tokenize.NAME and OLD in token.string:
+            row, start, end = token.start[0] - 1, token.start[1], token.end[1]
+            new = token.string.replace(OLD, name.replace("-", "_"))
+            lines[row] = lines[row][:start] + new + lines[row][end:]
+    return "".join(lines)
 
 
 def sorted_lock(lock: str) -> str:
@@ -73,11 +87,14 @@ def rename(root: Path, name: str) -> None:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        new = renamed(text, name)
+        source = renamed_names(text, name) if path.suffix == ".py" else text
+        new = renamed(source, name)
         if path == root / "uv.lock":
             new = sorted_lock(new)
         if new != text:
             path.write_text(new, encoding="utf-8")
+    # Of no use any more.
+    (root / "tests" / "nix" / "test_rename.py").unlink()
     # The environment without Nix is made anew.
     (root / ".venv" / ".synced").unlink(missing_ok=True)
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from internal.cli import config, migrate, serve
+from internal.cli import clients, config, migrate, openapi, serve, users
 
 EXIT_FAILED = 1
 
@@ -17,7 +17,10 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
+app.command("openapi")(openapi.openapi)
 app.add_typer(config.app, name="config")
+app.add_typer(users.app, name="users")
+app.add_typer(clients.app, name="clients")
 
 
 def main() -> None:

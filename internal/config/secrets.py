@@ -7,6 +7,7 @@ The 96-bit nonce stands before the ciphertext, the key's own name is the associa
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import re
 import secrets
@@ -123,6 +124,15 @@ class Keyring:
                 "damaged, cut short, or encrypted for another key's name"
             ) from None
         return plain.decode()
+
+    def tags(self, data: bytes, name: str) -> list[str]:
+        """HMAC-SHA256 of `data` for the purpose `name` under each key, the newest first.
+
+        To recognize what may hold a secret: unlike a bare hash, nobody without the keys can try
+        guesses against it.
+        """
+        subkeys = (hmac.digest(key, name.encode(), "sha256") for key in self._keys.values())
+        return [hmac.new(subkey, data, "sha256").hexdigest() for subkey in subkeys]
 
     def _require_newest(self) -> bytes:
         if self._newest is None:

@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
-from internal.controllers.dependencies import PublicRoute
+from internal.controllers.doors import PublicRoute
 
 router = APIRouter(include_in_schema=False, route_class=PublicRoute)
 

@@ -25,7 +25,8 @@ from internal.core.errors import (
     error_for_status,
 )
 from internal.core.language import Language, preferred_language
-from internal.infra.database import DATABASE_AWAY
+from internal.core.snowflake import IdsUnavailable
+from internal.infra.database import DATABASE_AWAY, is_away
 from internal.infra.redis import REDIS_AWAY
 
 _log = logger.bind(logger="http")
@@ -39,7 +40,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    for away in (*DATABASE_AWAY, *REDIS_AWAY):
+    for away in (*DATABASE_AWAY, *REDIS_AWAY, IdsUnavailable):
         app.add_exception_handler(away, _dependency_away)
     app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, _unexpected)
@@ -78,6 +79,8 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _dependency_away(request: Request, error: Exception) -> Response:
+    if isinstance(error, DATABASE_AWAY) and not is_away(error):
+        raise error  # a defect of ours: 500, and its traceback in the log
     _log.bind(reason=str(error).partition("\n")[0]).error("a dependency is unavailable")
     return error_response(request, DependencyUnavailable())
 

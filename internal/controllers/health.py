@@ -1,14 +1,32 @@
 """Contract: `/livez`, `/readyz`, `/healthz`, `/version`."""
 
+from typing import Any
+
 from fastapi import APIRouter
 
-from internal.controllers.dependencies import PublicRoute, ResourcesDep
+from internal.controllers.dependencies import ResourcesDep
+from internal.controllers.doors import PublicRoute
+from internal.controllers.replies import TRACE_ID
 from internal.core.envelope import Envelope
 from internal.core.errors import DependencyUnavailable
 from internal.infra.build import build_info
 from internal.schemas.health import Alive, ReadinessReport, Version
+from internal.services.health import OK, UNAVAILABLE
 
 router = APIRouter(tags=["health"], route_class=PublicRoute)
+
+_NOT_READY = {
+    "code": DependencyUnavailable.code,
+    "message": DependencyUnavailable.message.en,
+    "data": {"parts": {"database": UNAVAILABLE, "redis": OK, "server": OK}},
+    "trace_id": TRACE_ID,
+}
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    DependencyUnavailable.status: {
+        "model": Envelope[ReadinessReport],
+        "content": {"application/json": {"example": _NOT_READY}},
+    }
+}
 
 
 @router.get("/livez", operation_id="livez")
@@ -18,15 +36,9 @@ async def livez() -> Envelope[Alive]:
     return Envelope(data=Alive())
 
 
-@router.get(
-    "/readyz",
-    operation_id="readyz",
-    responses={503: {"model": Envelope[ReadinessReport], "description": "Not ready: see `data`"}},
-)
+@router.get("/readyz", operation_id="readyz", responses=NOT_READY)
 @router.head("/readyz", include_in_schema=False)
-@router.get(
-    "/healthz", operation_id="healthz", responses={503: {"model": Envelope[ReadinessReport]}}
-)
+@router.get("/healthz", operation_id="healthz", responses=NOT_READY)
 @router.head("/healthz", include_in_schema=False)
 async def readyz(resources: ResourcesDep) -> Envelope[ReadinessReport]:
     """200 when this replica can serve requests: for load balancers and readiness probes."""

@@ -2,7 +2,7 @@
 
 import json
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from internal.core.context import current_trace_id
 from internal.core.errors import ServiceError
@@ -13,6 +13,8 @@ OK = 20000
 
 class Envelope[T](BaseModel):
     """A reply. The HTTP status is the true one; `code` refines it."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     code: int = Field(default=OK, examples=[OK])
     message: str = Field(default="ok", examples=["ok"])
@@ -26,9 +28,9 @@ class Page[T](BaseModel):
     """One page of a list. `page` counts from 1, `total` counts all pages' items."""
 
     items: list[T]
-    page: int = Field(ge=1)
-    limit: int = Field(ge=1, le=100)
-    total: int = Field(ge=0)
+    page: int = Field(ge=1, examples=[1])
+    limit: int = Field(ge=1, le=100, examples=[20])
+    total: int = Field(ge=0, examples=[1])
 
 
 def error_body(error: ServiceError, language: Language, trace_id: str) -> bytes:

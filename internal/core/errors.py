@@ -22,17 +22,18 @@ class ServiceError(Exception):
 
     Args:
         data: goes into the reply's `data` as it is; must be JSON and hold no secret.
-        headers: extra headers of the reply.
+        headers: extra headers of the reply, beside those that every error of its kind has.
     """
 
     code: ClassVar[int]
     status: ClassVar[int]
     message: ClassVar[Text]
+    standing_headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, data: object = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(self.message.en)
         self.data: Any = data
-        self.headers = dict(headers or {})
+        self.headers = {**self.standing_headers, **(headers or {})}
 
 
 class BadRequest(ServiceError):
@@ -40,11 +41,15 @@ class BadRequest(ServiceError):
 
 
 class Unauthenticated(ServiceError):
+    """A 401 says how to authenticate (RFC 9110 §11.6.1)."""
+
     code, status, message = 40001, 401, Text("authentication required", "需要登录")
+    standing_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
 class InvalidSignature(ServiceError):
     code, status, message = 40002, 401, Text("invalid signature", "签名无效")
+    standing_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "GW1-HMAC-SHA256"}
 
 
 class Forbidden(ServiceError):

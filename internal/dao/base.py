@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 from sqlalchemy import ColumnElement, CursorResult, UnaryExpression, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -42,6 +42,14 @@ class ListQuery:
     def __post_init__(self) -> None:
         if self.page < 1 or not 1 <= self.limit <= MAX_LIMIT:
             raise ValueError(f"page {self.page} or limit {self.limit} is out of range")
+
+    @classmethod
+    def of(
+        cls, page: int, limit: int, sort: str, filters: Mapping[str, object] | None = None
+    ) -> Self:
+        """A query as parameters of a request give it: a filter of None is none."""
+        given = {name: value for name, value in (filters or {}).items() if value is not None}
+        return cls(page, limit, (sort,), given)
 
 
 class Listing[M: Record](NamedTuple):

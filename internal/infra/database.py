@@ -1,22 +1,16 @@
 """The database: its URL, engine and pool, and what is watched on every statement."""
 
 import asyncio
-import re
 import ssl
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from loguru import logger
 from sqlalchemy import (
     URL,
     Connection,
-    Delete,
     Engine,
-    Executable,
-    Update,
     event,
     text,
 )
@@ -26,17 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
+from internal.infra.statements import StatementWatch
 from internal.infra.tls import client_context
 
 CONNECT_TIMEOUT_SECONDS = 5
-# What SQLAlchemy raises when the database is away, as opposed to when it disagrees.
+# What SQLAlchemy raises when the database is away; `is_away` tells whether it is.
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
-
-_log = logger.bind(logger="database")
-
-
-class UnboundedWrite(Exception):
-    """An UPDATE or DELETE without a WHERE: never meant, never sent."""
 
 
 def database_url(settings: Settings, *, driver: str) -> URL:
@@ -168,7 +157,8 @@ def explain(error: DBAPIError, settings: Settings) -> str:
     """One line that says which database failed, how, and where to look. Holds no password."""
     cause = error.orig
     if settings.db_type == "sqlite":
-        return f"database: {database_url(settings, driver='pysqlite').database}: {cause}"
+        hint = f"; {_MIGRATE}" if str(cause).startswith("no such ") else ""
+        return f"database: {database_url(settings, driver='pysqlite').database}: {cause}{hint}"
     where = f"mysql at {settings.db_host}:{settings.db_port}"
     number, *words = cause.args if cause and cause.args else ("unknown",)
     if cause and isinstance(cause.__context__, ssl.SSLError):
@@ -177,68 +167,63 @@ def explain(error: DBAPIError, settings: Settings) -> str:
     return f"database: {where}: {' '.join(map(str, words)) or number} ({number}); {hint}"
 
 
+_MIGRATE = "run `groundwork migrate`"
 # Server and client error numbers (MySQL Error Reference).
 _CANNOT_CONNECT, _TLS_ERROR = 2003, 2026
 _HINTS = {
     1044: "grant DB_USERNAME the rights on DB_DATABASE",
     1045: "check DB_USERNAME and DB_PASSWORD",
     1049: "create the database or check DB_DATABASE",
+    1054: _MIGRATE,
+    1146: _MIGRATE,
     1698: "check DB_USERNAME and DB_PASSWORD",
     _CANNOT_CONNECT: "check DB_HOST and DB_PORT and that the server runs",
     _TLS_ERROR: "check DB_TLS and DB_TLS_CA",
 }
 
-
-def watch(engine: Engine, settings: Settings) -> None:
-    """Hooks on every statement: no unbounded write, slow ones logged, sane SQLite connections."""
-    event.listen(engine, "before_execute", refuse_unbounded_write)
-    event.listen(engine, "before_cursor_execute", refuse_unbounded_sql)
-    if settings.db_slow_query_ms:
-        SlowQueries(settings.db_slow_query_ms).listen(engine)
-    if settings.db_type == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
+# FOR UPDATE NOWAIT met a lock: MySQL's ER_LOCK_NOWAIT, MariaDB's ER_LOCK_WAIT_TIMEOUT. Several
+# inserts have waited for one that was rolled back: ER_LOCK_DEADLOCK for all but one.
+_LOCK_REFUSED = (3572, 1205, 1213)
 
 
-_UNBOUNDED_SQL = re.compile(
-    r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"  # comments
-    r"(?:with\b.*?\)\s*)?"
-    r"(?:update|delete)\b(?!.*\bwhere\b)",
-    re.IGNORECASE | re.DOTALL,
+def is_lock_refused(error: DBAPIError) -> bool:
+    """Whether a statement gave up because another transaction has the row."""
+    return bool(error.orig and error.orig.args and error.orig.args[0] in _LOCK_REFUSED)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the database cannot serve now, as opposed to a statement that it never will.
+
+    The drivers raise OperationalError for both: for any error of the server that they do not know.
+    """
+    cause = getattr(error, "orig", None)
+    number = cause.args[0] if cause and cause.args else None
+    if not isinstance(number, int):
+        return True
+    return number < _FIRST_SERVER_ERROR or number in _CLIENT_ERRORS or number in _NOT_NOW
+
+
+_FIRST_SERVER_ERROR = 1000
+_CLIENT_ERRORS = range(2000, 3000)  # no connection, or one that broke
+_NOT_NOW = frozenset(
+    {
+        *(1021, 1037, 1041),  # no disk space, no memory
+        *(1040, 1203, 1226),  # too many connections, of all or of this user
+        *(1044, 1045, 1049, 1129, 1130, 1698),  # it does not let us in
+        *(1053, 1317, 1927),  # it stops, or somebody has ended this statement or connection
+        *(1158, 1159, 1160, 1161),  # the network
+        *(1205, 1213, 1969, 3024),  # a lock or a deadlock, or it took too long
+        *(1290, 1792, 1836),  # it is read-only, as after a fail-over
+    }
 )
 
 
-def refuse_unbounded_write(_connection: Connection, statement: Executable, *_: object) -> None:
-    """Raises UnboundedWrite for an UPDATE or DELETE that names no rows."""
-    if isinstance(statement, Update | Delete) and statement.whereclause is None:
-        raise UnboundedWrite(str(statement))
-
-
-def refuse_unbounded_sql(
-    _connection: Connection, _cursor: object, statement: str, *_: object
-) -> None:
-    """The same for SQL that somebody wrote by hand, on its way to the driver."""
-    if _UNBOUNDED_SQL.match(statement):
-        raise UnboundedWrite(statement)
-
-
-class SlowQueries:
-    """Logs statements that took longer than a limit, without their values."""
-
-    def __init__(self, limit_ms: int) -> None:
-        self._limit_ms = limit_ms
-
-    def listen(self, engine: Engine) -> None:
-        event.listen(engine, "before_cursor_execute", self._before)
-        event.listen(engine, "after_cursor_execute", self._after)
-
-    def _before(self, connection: Connection, *_: object) -> None:
-        connection.info["statement_started"] = time.perf_counter()
-
-    def _after(self, connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        milliseconds = (time.perf_counter() - connection.info["statement_started"]) * 1000
-        if milliseconds > self._limit_ms:
-            sql = " ".join(statement.split())
-            _log.bind(ms=round(milliseconds, 1), sql=sql).warning("slow query")
+def watch(engine: Engine, settings: Settings) -> None:
+    """Hooks on every statement: no unbounded write, slow ones logged, sane SQLite connections."""
+    StatementWatch(settings.db_slow_query_ms).listen(engine)
+    if settings.db_type == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
@@ -246,3 +231,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Takes the write lock at once: one that is asked for later fails where another has written."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -34,7 +34,8 @@ _SECRET_SHAPE = re.compile(
     r"|ENC\([^()]*\)?"
     r"|(?<=bearer )[^\s\"',]+"
     r"|(?<=basic )[^\s\"',]+"
-    r"|(?<=://)[^\s/@:]*:[^\s/]+(?=@)",  # user:password@ in a URL
+    r"|(?<=://)[^\s/@:]*:[^\s/]+(?=@)"  # user:password@ in a URL
+    r"|(?<=input_value=).{0,200}?(?=, input_type=)",  # what Pydantic could not take
     re.IGNORECASE,
 )
 _SECRET_PAIR = re.compile(
@@ -220,7 +221,8 @@ def create_line_log(settings: "Settings", stream: BinaryIO | None = None) -> Lin
 def install_logging(lines: LineLog, settings: "Settings") -> None:
     """Points Loguru and `logging` of this process at the lines."""
     logger.remove()
-    logger.add(lines.sink, level=settings.log_level, format="{message}", diagnose=False)
+    # The sink makes the line; a format that is text would have Loguru write tracebacks for nothing.
+    logger.add(lines.sink, level=settings.log_level, format=lambda _: "", diagnose=False)
     logging.basicConfig(handlers=[StandardLibraryHandler()], level=settings.log_level, force=True)
     # DEBUG shows the service's own SQL; what libraries tell about themselves stays out.
     logging.getLogger("sqlalchemy.engine").setLevel(

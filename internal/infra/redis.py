@@ -8,17 +8,15 @@ from loguru import logger
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeout
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
 from internal.infra.tls import client_context
 
 TIMEOUT_SECONDS = 5
-# What the client raises when Redis is away, as opposed to when it disagrees.
-REDIS_AWAY = (RedisConnectionError, RedisTimeout)
+# Away, or full, read-only, without its replicas: the commands are ours, a refusal is its state.
+REDIS_AWAY = (RedisError,)
 
 _log = logger.bind(logger="redis")
 

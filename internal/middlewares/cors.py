@@ -23,7 +23,13 @@ class CORSMiddleware(StarletteCORSMiddleware):
             allow_credentials=True,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Trace-ID"],
-            expose_headers=["X-Trace-ID", "Retry-After"],
+            expose_headers=[
+                "X-Trace-ID",
+                "Retry-After",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Idempotent-Replayed",
+            ],
             max_age=600,
         )
 

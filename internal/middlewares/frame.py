@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from internal.core.context import incoming_trace_id, set_trace_id
 from internal.core.errors import CLIENT_CLOSED_REQUEST, DependencyUnavailable
+from internal.core.reply_headers import reply_headers
 from internal.middlewares.access_log import access_line
 from internal.middlewares.reply import send_error
 from internal.middlewares.security_headers import secured
@@ -46,6 +47,7 @@ class FrameMiddleware:
                 status = message["status"]
                 message["headers"] = secured(message.get("headers", ()))
                 message["headers"].append((b"x-trace-id", trace_id.encode()))
+                message["headers"] += reply_headers(scope)
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
             await send(message)

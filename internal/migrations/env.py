@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import internal.models  # noqa: F401 - knows every table
 from internal.models.base import Base
 
 connection = context.config.attributes["connection"]

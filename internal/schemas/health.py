@@ -1,11 +1,13 @@
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from internal.schemas.shapes import Reply
 
 
-class Alive(BaseModel):
+class Alive(Reply):
     status: str = Field(default="alive", examples=["alive"])
 
 
-class ReadinessReport(BaseModel):
+class ReadinessReport(Reply):
     """Each part's name and `ok`, or what is wrong with it in a few words."""
 
     parts: dict[str, str] = Field(
@@ -13,7 +15,7 @@ class ReadinessReport(BaseModel):
     )
 
 
-class Version(BaseModel):
+class Version(Reply):
     version: str = Field(examples=["1.4.0"])
     revision: str = Field(
         description="git revision, if the build knew it",

@@ -5,8 +5,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from internal.config.settings import Settings
 from internal.core.snowflake import Snowflake
+from internal.infra.rate_limits import LocalLimits, SharedLimits
+from internal.services.assembly import Services
 from internal.services.health import Health
 from internal.services.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Rate limits: `default` a caller in this process, `auth` an address on every replica."""
+
+    default: LocalLimits
+    auth: SharedLimits
 
 
 @dataclass(frozen=True)
@@ -19,3 +29,5 @@ class Resources:
     ids: Snowflake
     unit_of_work: UnitOfWork
     health: Health
+    services: Services
+    limits: Limits

@@ -19,6 +19,10 @@ class UnitOfWorkSession(Session):
     """The session of a unit of work: it stamps what it writes."""
 
 
+class ReadOnlySession(Session):
+    """The session of `read`: it cannot write by mistake."""
+
+
 class UnitOfWork:
     """Opens transactions: committed when the block ends, rolled back when it raises.
 
@@ -31,6 +35,9 @@ class UnitOfWork:
         self._sessions = async_sessionmaker(
             engine, sync_session_class=UnitOfWorkSession, expire_on_commit=False
         )
+        self._reading = async_sessionmaker(
+            engine, sync_session_class=ReadOnlySession, expire_on_commit=False, autoflush=False
+        )
 
     @asynccontextmanager
     async def begin(self, actor_id: int | None = None) -> AsyncGenerator[AsyncSession]:
@@ -42,6 +49,17 @@ class UnitOfWork:
         async with self._sessions.begin() as session:
             session.info.update({_IDS: self._ids, _ACTOR: actor_id})
             yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """A session that only reads; what it has loaded stays usable after it."""
+        async with self._reading() as session:
+            yield session
+
+
+@event.listens_for(ReadOnlySession, "before_flush")
+def _refuse_to_write(*_: object) -> None:
+    raise RuntimeError("a reading session cannot write; use `begin`")
 
 
 @event.listens_for(UnitOfWorkSession, "before_flush")

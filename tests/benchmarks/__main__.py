@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import requests, start
+from tests.benchmarks import accounts, start, trivial
 from tests.benchmarks.table import print_table
 from tests.servers import MariaDB, Redis
 
@@ -24,7 +24,13 @@ def main() -> None:
         sys.exit(f"missing: {' '.join(missing)} (Debian: apt install {' '.join(missing)})")
     with tempfile.TemporaryDirectory() as name, MariaDB() as database, Redis() as redis:
         folder = Path(name)
-        print_table([*requests.measure(folder), *start.measure(folder, database, redis)])
+        print_table(
+            [
+                *trivial.measure(folder),
+                *start.measure(folder, database, redis),
+                *accounts.measure(folder, database, redis),
+            ]
+        )
 
 
 main()

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from internal.core.snowflake import Snowflake, decompose
 from internal.dao.base import ListQuery, UnknownField
-from internal.infra.database import UnboundedWrite
+from internal.infra.statements import UnboundedWrite
 from internal.services.unit_of_work import UnitOfWork
 from tests.integration.notes import Note, NoteDAO, create_tables
 

@@ -75,7 +75,7 @@ def test_distribution_command_image_module_and_defaults_have_the_new_one(copied:
     assert f"services.{NAME}" in (copied / "nix/module.nix").read_text()
     assert "ORDER_DESK_BUILD" in (copied / "nix/oci-config.nix").read_text()
     assert (copied / "internal").is_dir()
-    assert (copied / "README.md").read_text().startswith("# Order desk\n")
+    assert (copied / "README.md").read_text().startswith("# OrderDesk\n")
 
 
 def test_the_lock_is_one_that_uv_would_write(copied: Path) -> None:

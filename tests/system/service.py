@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from internal import app, cli, server
 from internal.config.settings import Settings
-from internal.controllers.dependencies import PublicRoute, ResourcesDep
+from internal.controllers.dependencies import ResourcesDep
+from internal.controllers.doors import PublicRoute
 from internal.core.envelope import Envelope
 
 router = APIRouter(route_class=PublicRoute)

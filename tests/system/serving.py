@@ -17,7 +17,7 @@ import httpx
 from tests import command
 from tests.servers import HOST, free_port
 
-SECONDS = 30
+SECONDS = 60
 ROOT = Path(__file__).parents[2]
 
 # Everything inside the one process, which migrates by itself.

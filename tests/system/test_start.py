@@ -62,13 +62,10 @@ def test_a_password_that_is_refused_is_one_critical_line(
     assert "hunter2" not in line
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_port_in_use_is_one_critical_line(
-    servers: dict[str, str], tmp_path: Path, workers: int
-) -> None:
+def test_a_port_in_use_is_one_critical_line(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        line = failed_start(tmp_path, {**servers, "PORT": port, "WORKERS": workers})
+        line = failed_start(tmp_path, {**EMBEDDED, "PORT": port})
     assert line == (
         f"cannot listen on {HOST} port {port}: Address already in use; "
         "stop the other process or set HOST and PORT"
@@ -166,6 +163,8 @@ def test_the_log_of_a_start_tells_each_step_with_its_time(
 ) -> None:
     with Serving(tmp_path, servers) as serve:
         steps = [line for line in serve.lines if line["message"].startswith("started ")]
-    assert [step["part"] for step in steps] == ["database", "redis", "snowflake ids", "health"]
+    assert [step["part"] for step in steps] == [
+        *("database", "redis", "snowflake ids", "signature authentication", "health")
+    ]
     assert all(step["ms"] >= 0 for step in steps)
     assert json.dumps(servers["DB_PASSWORD"])[1:-1] not in serve.log

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import delete, select, text, update
 
-from internal.infra.database import UnboundedWrite
+from internal.infra.statements import UnboundedWrite
 from tests.unit.dao.records import SCHEMA, Book, Library
 
 pytestmark = pytest.mark.anyio

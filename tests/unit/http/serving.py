@@ -14,7 +14,7 @@ from loguru import logger
 
 from internal.app import Service, create_app
 from internal.config.settings import Settings
-from internal.controllers.dependencies import PublicRoute
+from internal.controllers.doors import PublicRoute
 
 CLIENT = ("203.0.113.9", 4711)
 
@@ -87,6 +87,7 @@ class Exchange:
     headers: Sequence[tuple[bytes, bytes]] = ()
     body: Iterable[bytes] = ()
     query: bytes = b""
+    raw_path: bytes = b""
     leaves: bool = False
     sent: list[dict[str, Any]] = field(default_factory=list)
 
@@ -98,7 +99,7 @@ class Exchange:
             "method": self.method,
             "scheme": "http",
             "path": self.path,
-            "raw_path": self.path.encode("utf-8", "surrogatepass"),
+            "raw_path": self.raw_path or self.path.encode("utf-8", "surrogatepass"),
             "query_string": self.query,
             "root_path": "",
             "headers": list(self.headers),

@@ -1,21 +1,27 @@
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from internal.app import create_app
-from internal.controllers.dependencies import Door, PublicRoute, require_doors
+from internal.controllers.doors import Door, PublicRoute, require_doors
+from internal.core.caller import Caller, anonymous
 from internal.core.errors import StartError
 from tests.conftest import MakeSettings
 
 
 class MemberDoor(Door):
-    def __call__(self) -> None:
+    scheme = "bearer"
+
+    async def _identify(self, request: Request, address: str) -> Caller:
+        return anonymous(address)
+
+    def _admit(self, caller: Caller) -> None:
         """Lets everybody pass."""
 
 
-member = MemberDoor("member")
-other = MemberDoor("other")
+member = MemberDoor()
+other = MemberDoor()
 
 
 async def endpoint() -> str:

@@ -75,7 +75,9 @@ async def test_parts_open_in_order_and_close_in_reverse(
         *("-_open_health", "-open_redis", "-open_database"),
     ]
     steps = [line for line in lines.all if line["message"].startswith("started ")]
-    assert [step["part"] for step in steps] == ["database", "redis", "snowflake ids", "health"]
+    assert [step["part"] for step in steps] == [
+        *("database", "redis", "snowflake ids", "signature authentication", "health")
+    ]
     assert all(step["ms"] >= 0 for step in steps)
     messages = [line["message"] for line in lines.all]
     assert messages[messages.index("ready") :] == ["ready", "stopping"]

@@ -12,7 +12,7 @@ import pytest
 from internal import migrations
 from internal.config.settings import Settings
 from internal.core.errors import StartError
-from internal.infra.database import UnboundedWrite
+from internal.infra.statements import UnboundedWrite
 from internal.migrations import runner
 from internal.migrations.runner import migrate, missing_revisions
 from tests.conftest import MakeSettings

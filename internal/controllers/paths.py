@@ -1,0 +1,7 @@
+from typing import Annotated
+
+from fastapi import Path
+
+from internal.schemas.fields import Id
+
+type IdPath = Annotated[Id, Path()]

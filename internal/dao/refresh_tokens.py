@@ -1,0 +1,33 @@
+from typing import cast
+
+from sqlalchemy import CursorResult, select, update
+
+from internal.core.clock import utc_now
+from internal.dao.base import BaseDAO
+from internal.models.refresh_token import RefreshToken
+
+
+class RefreshTokenDAO(BaseDAO[RefreshToken]):
+    model = RefreshToken
+
+    async def by_hash(self, token_hash: str) -> RefreshToken | None:
+        token: RefreshToken | None = await self._session.scalar(
+            select(RefreshToken).where(RefreshToken.token_hash == token_hash)
+        )
+        return token
+
+    async def spend(self, token_id: int) -> bool:
+        """Marks a token spent; of any number of replicas at once, one gets True."""
+        statement = (
+            update(RefreshToken)
+            .where(RefreshToken.id == token_id, RefreshToken.spent_at.is_(None))
+            .values(spent_at=utc_now())
+            .execution_options(synchronize_session=False)
+        )
+        result = await self._session.execute(statement)
+        return bool(cast("CursorResult[object]", result).rowcount)
+
+    async def refreshed(self, token: RefreshToken) -> RefreshToken:
+        """The token as committed now."""
+        await self._session.refresh(token)
+        return token

@@ -1,0 +1,77 @@
+"""Which service is made of what."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from redis.asyncio import Redis
+
+from internal.config.secrets import Keyring
+from internal.config.settings import AppEnv, Settings, split_secrets
+from internal.core.tokens import TokenSigner
+from internal.services.accounts import Accounts
+from internal.services.audit import Audit
+from internal.services.clients import Clients
+from internal.services.idempotency import Idempotency
+from internal.services.login_lock import LoginLock
+from internal.services.passwords import PasswordHasher
+from internal.services.sessions import Sessions
+from internal.services.signed_requests import SignedRequests
+from internal.services.unit_of_work import UnitOfWork
+from internal.services.users import Users
+
+
+@dataclass(frozen=True)
+class Services:
+    """The business of the house."""
+
+    accounts: Accounts
+    audit: Audit
+    clients: Clients
+    idempotency: Idempotency
+    sessions: Sessions
+    signed_requests: SignedRequests
+    unit_of_work: UnitOfWork
+    users: Users
+
+
+def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis) -> Services:
+    keys = Keyring.parse(
+        settings.aes_secret.get_secret_value(), split_secrets(settings.aes_secret_previous)
+    )
+    hasher = PasswordHasher()
+    sessions = Sessions(
+        unit_of_work, _signer(settings), timedelta(days=settings.refresh_token_expire_days)
+    )
+    signed_requests = SignedRequests(unit_of_work, redis, keys)
+    return Services(
+        accounts=Accounts(
+            unit_of_work,
+            hasher,
+            LoginLock(redis),
+            sessions,
+            registration_enabled=_registration_enabled(settings),
+        ),
+        audit=Audit(unit_of_work),
+        clients=Clients(unit_of_work, keys, signed_requests.forget),
+        idempotency=Idempotency(unit_of_work, keys),
+        sessions=sessions,
+        signed_requests=signed_requests,
+        unit_of_work=unit_of_work,
+        users=Users(unit_of_work, hasher, sessions),
+    )
+
+
+def _signer(settings: Settings) -> TokenSigner:
+    return TokenSigner(
+        [settings.jwt_secret.get_secret_value(), *split_secrets(settings.jwt_secret_previous)],
+        algorithm=settings.jwt_algorithm,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        lifetime=timedelta(minutes=settings.access_token_expire_minutes),
+    )
+
+
+def _registration_enabled(settings: Settings) -> bool:
+    if settings.registration_enabled is not None:
+        return settings.registration_enabled
+    return settings.app_env in (AppEnv.LOCAL, AppEnv.TEST)

@@ -1,0 +1,139 @@
+"""What it costs to know who is calling, on MariaDB and Redis."""
+
+import asyncio
+import secrets
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+
+from internal.core.signature import SignatureHeaders, canonical_request, sign
+from tests.benchmarks.people import PASSWORD, People, seed
+from tests.benchmarks.processes import production, python, running
+from tests.benchmarks.table import Row
+from tests.benchmarks.wrk import SECONDS, Target, compared
+from tests.servers import HOST, MariaDB, Redis, free_port
+
+UNLIMITED = "1000000000/minute"
+LOGINS = 50
+CHAINS = 4
+MOST_SIGNED_PER_SECOND = 6000
+EVENT = '{"action":"bench.report","object_type":"row","object_id":"1"}'
+
+
+def measure(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
+    port, bare_port = free_port(), free_port()
+    env = production(
+        folder,
+        port,
+        database,
+        redis,
+        RATE_LIMIT_DEFAULT=UNLIMITED,
+        RATE_LIMIT_AUTH=UNLIMITED,
+    )
+    subprocess.run(python("-m", "internal", "migrate"), env=env, check=True, capture_output=True)
+    people = seed(env, LOGINS)
+    bare = python("-m", "tests.benchmarks.bare_database", str(bare_port), str(people.user_id))
+    with (
+        running(python("-m", "tests.benchmarks.service"), env, port, "/readyz"),
+        running(bare, env, bare_port, "/me"),
+    ):
+        base = f"http://{HOST}:{port}"
+        login = httpx.post(f"{base}/v1/auth/login", json=_credentials(people.usernames[0]))
+        token = {"WRK_AUTHORIZATION": f"Bearer {login.json()['data']['access_token']}"}
+        return [
+            _me(base, f"http://{HOST}:{bare_port}", token),
+            _signed(base, token, people, folder / "signed"),
+            *asyncio.run(_logins(base, people)),
+        ]
+
+
+def _me(base: str, bare_base: str, token: dict[str, str]) -> Row:
+    ours, bare = compared(
+        Target(f"{base}/v1/auth/me", "headers.lua", token), Target(f"{bare_base}/me")
+    )
+    return Row(
+        "GET /v1/auth/me, a row of MariaDB",
+        f"{ours:.0f} requests/s",
+        f"{ours / bare:.2f} of bare FastAPI with the same statement ({bare:.0f})",
+        "at least 0.8",
+    )
+
+
+def _signed(base: str, token: dict[str, str], people: People, file: Path) -> Row:
+    path = "/v1/internal/audit-events"
+    variables = {
+        "WRK_BODY": EVENT,
+        "WRK_CLIENT": people.client_id,
+        "WRK_SIGNED": str(file),
+    }
+    signed, with_token = compared(
+        Target(f"{base}{path}", "signed.lua", variables),
+        Target(f"{base}/audit-events", "headers.lua", {**token, "WRK_BODY": EVENT}),
+        before_round=lambda: _sign_many(people, path, file),
+    )
+    return Row(
+        "signed POST that writes a row",
+        f"{signed:.0f} requests/s",
+        f"{signed / with_token:.2f} of the same with a token ({with_token:.0f})",
+        "at least 0.8",
+    )
+
+
+def _sign_many(people: People, path: str, file: Path) -> None:
+    """More than can be sent in a round: every nonce is good once."""
+    secret, timestamp = people.client_secret.encode(), str(int(time.time())).encode()
+    with file.open("w") as lines:
+        for _ in range(MOST_SIGNED_PER_SECOND * SECONDS):
+            nonce = secrets.token_urlsafe(16).encode()
+            headers = SignatureHeaders(people.client_id.encode(), timestamp, nonce, b"")
+            canonical = canonical_request(headers, b"POST", path.encode(), b"", EVENT.encode())
+            parts = (timestamp, nonce, sign(secret, canonical))
+            lines.write(b" ".join(parts).decode() + "\n")
+
+
+async def _logins(base: str, people: People) -> list[Row]:
+    async with httpx.AsyncClient(base_url=base, timeout=60) as http:
+
+        async def log_in(username: str) -> str:
+            reply = await http.post("/v1/auth/login", json=_credentials(username))
+            token: str = reply.raise_for_status().json()["data"]["refresh_token"]
+            return token
+
+        started = time.perf_counter()
+        stall = asyncio.create_task(http.get("/longest-stall", params={"seconds": 5}))
+        tokens = await asyncio.gather(*map(log_in, people.usernames))
+        logins = len(tokens) / (time.perf_counter() - started)
+        milliseconds: float = (await stall).json()["data"]
+
+        async def refresh(token: str) -> str:
+            reply = await http.post("/v1/auth/refresh", json={"refresh_token": token})
+            new: str = reply.raise_for_status().json()["data"]["refresh_token"]
+            return new
+
+        refreshes = await _per_second(refresh, tokens[:CHAINS])
+    return [
+        Row("logins, 50 at once", f"{logins:.1f} a second", "bcrypt of cost 12"),
+        Row("longest stall of the loop meanwhile", f"{milliseconds:.0f} ms", ""),
+        Row("refreshes, 4 at once", f"{refreshes:.0f} a second", ""),
+    ]
+
+
+async def _per_second[T](step: Callable[[T], Awaitable[T]], chains: list[T]) -> float:
+    """Steps per second of several chains, each feeding its result to its next step."""
+    count, end = 0, time.perf_counter() + SECONDS
+
+    async def run(value: T) -> None:
+        nonlocal count
+        while time.perf_counter() < end:
+            value = await step(value)
+            count += 1
+
+    await asyncio.gather(*map(run, chains))
+    return count / SECONDS
+
+
+def _credentials(username: str) -> dict[str, str]:
+    return {"username": username, "password": PASSWORD}

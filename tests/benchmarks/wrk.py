@@ -1,0 +1,50 @@
+"""wrk on a core of its own, and comparing two targets in turns."""
+
+import re
+import statistics
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.benchmarks.processes import CLIENT_CORE, environment
+
+ROUNDS = 5
+SECONDS = 4
+CONNECTIONS = 16
+_SCRIPTS = Path(__file__).parent
+
+
+class Target(NamedTuple):
+    """What is asked for. `script` is a Lua file here, which gets `variables` by the environment."""
+
+    url: str
+    script: str = ""
+    variables: Mapping[str, str] = {}
+
+
+def compared(
+    one: Target, other: Target, before_round: Callable[[], None] = lambda: None
+) -> tuple[float, float]:
+    """Requests per second of both, measured in turns: medians of the rounds."""
+    rates: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        before_round()
+        rates.append((requests_per_second(one), requests_per_second(other)))
+    return statistics.median(a for a, _ in rates), statistics.median(b for _, b in rates)
+
+
+def requests_per_second(target: Target) -> float:
+    """What wrk measures; a reply that is not 2xx ends the run, it would be a wrong figure."""
+    script = ["-s", str(_SCRIPTS / target.script)] if target.script else []
+    command = [
+        *("taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s"),
+        *(*script, target.url),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment(**target.variables)
+    )
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    if rate is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+        raise SystemExit(f"wrk {target.url}: {done.stdout}{done.stderr}")
+    return float(rate[1])

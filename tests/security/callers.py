@@ -1,0 +1,92 @@
+"""Everybody who may knock at a door, and a valid request for every route."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from tests.security.accounts import PASSWORD, Person, Replica
+
+ROLES = ("nobody", "user", "other", "admin", "disabled", "scopeless", "scoped")
+CLIENTS = ("scopeless", "scoped")
+
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Callers:
+    """A service, and those who call it: users, logged in, and API clients.
+
+    The routes with an object in their path are asked for `user`'s account and for the client
+    `target`.
+    """
+
+    service: Replica
+    people: Mapping[str, Person]
+
+    async def call(self, role: str, route: str, **more: Any) -> httpx.Response:
+        """Sends the route its valid request."""
+        method, path = route.split(" ")
+        path = path.format(
+            user_id=self.service.populated.ids["user"],
+            client_id=self.service.populated.keys["target"].client_id,
+            name="swagger-ui.css",
+        )
+        return await self.send(role, method, path, json=self.body(role, route), **more)
+
+    async def send(self, role: str, method: str, path: str, **more: Any) -> httpx.Response:
+        if role in CLIENTS:
+            more["auth"] = self.service.populated.keys[role].auth
+        elif role in self.people:
+            more["headers"] = self.people[role].headers | more.get("headers", {})
+        return await self.service.http.request(method, path, **more)
+
+    def body(self, role: str, route: str) -> dict[str, object] | None:
+        unique = f"new-{next(_numbers)}"
+        refresh_token = self.people[role].refresh_token if role in self.people else "none"
+        bodies: dict[str, dict[str, object]] = {
+            "POST /v1/auth/register": {"username": unique, "password": PASSWORD},
+            "POST /v1/auth/login": {"username": "other", "password": PASSWORD},
+            "POST /v1/auth/refresh": {"refresh_token": refresh_token},
+            "POST /v1/auth/password": {
+                "current_password": PASSWORD,
+                "new_password": "a new horse and its staple",
+            },
+            "POST /v1/users": {"username": unique, "password": PASSWORD},
+            "PATCH /v1/users/{user_id}": {"display_name": "Ada"},
+            "POST /v1/clients": {"name": unique},
+            "POST /v1/clients/{client_id}/rotate": {"keep_previous": True},
+            "POST /v1/internal/audit-events": {
+                "action": "invoice.cancel",
+                "object_type": "invoice",
+                "object_id": unique,
+            },
+        }
+        return bodies.get(route)
+
+
+async def gather_callers(service: Replica) -> Callers:
+    """Logs everybody in, and disables one of them behind the back of their session."""
+    await _set_disabled(service, to=None)
+    people = {name: await service.login(name) for name in service.populated.ids}
+    await _set_disabled(service, to=(await service.rows("users"))[0]["created_at"])
+    service.services.sessions.forget_all()
+    return Callers(service, people)
+
+
+async def _set_disabled(service: Replica, *, to: object) -> None:
+    await service.set_all(
+        "users", where=lambda table: table.c.username == "disabled", disabled_at=to
+    )
+
+
+def routes_of(app: FastAPI) -> list[str]:
+    """`METHOD /path/{of_the_route}`; what has no methods (a mount, a WebSocket) is `ANY`."""
+    return [
+        f"{method} {getattr(route, 'path', route)}"
+        for route in app.routes
+        for method in sorted(getattr(route, "methods", None) or ["ANY"])
+    ]

@@ -1,0 +1,300 @@
+"""Rate limits: windows, several at once, bounded memory, and a Redis that fails."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fakeredis import FakeAsyncRedis, FakeServer
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from internal.infra import rate_limits
+from internal.infra.rate_limits import LocalLimits, Quota, SharedLimits, WindowCounters
+from internal.infra.redis import create_client
+from tests import servers
+from tests.conftest import MakeSettings
+from tests.unit.infra.log import Log
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    """The time of the module under test; it moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_767_323_045.0
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rate_limits, "time", clock)
+    return clock
+
+
+def allowed(limits: LocalLimits, key: str = "ada") -> bool:
+    return not any(quota.exceeded for quota in limits.hit(key))
+
+
+def test_a_window_lets_so_many_through_and_tells_how_many_remain(clock: Clock) -> None:
+    limits = LocalLimits("3/minute")
+    assert [limits.hit("ada") for _ in range(4)] == [
+        [Quota(amount=3, window=60, remaining=2, reset=60, exceeded=False)],
+        [Quota(amount=3, window=60, remaining=1, reset=60, exceeded=False)],
+        [Quota(amount=3, window=60, remaining=0, reset=60, exceeded=False)],
+        [Quota(amount=3, window=60, remaining=0, reset=60, exceeded=True)],
+    ]
+
+
+def test_a_window_starts_at_its_first_request_and_ends_on_time(clock: Clock) -> None:
+    limits = LocalLimits("1/minute")
+    assert allowed(limits)
+    clock.now += 59.5
+    (quota,) = limits.hit("ada")
+    assert (quota.exceeded, quota.reset) == (True, 1)
+    clock.now += 0.5
+    (quota,) = limits.hit("ada")
+    assert (quota.exceeded, quota.reset) == (False, 60)
+
+
+def test_refused_requests_do_not_lengthen_the_window(clock: Clock) -> None:
+    limits = LocalLimits("1/minute")
+    for _ in range(60):
+        allowed(limits)
+        clock.now += 1
+    assert allowed(limits)
+
+
+def test_every_caller_has_windows_of_their_own(clock: Clock) -> None:
+    limits = LocalLimits("1/minute")
+    assert [allowed(limits, key) for key in ("ada", "grace", "ada", "grace")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_of_several_limits_each_counts_and_one_is_enough_to_refuse(clock: Clock) -> None:
+    limits = LocalLimits("2/second;3/minute")
+    assert [allowed(limits) for _ in range(3)] == [True, True, False]
+    clock.now += 1
+    by_second, by_minute = limits.hit("ada")
+    assert (by_second.exceeded, by_minute.exceeded) == (False, True)
+    assert (by_second.window, by_minute.window) == (1, 60)
+    clock.now += 59
+    assert allowed(limits)
+
+
+def test_asking_whether_nothing_is_left_counts_nothing(clock: Clock) -> None:
+    limits = LocalLimits("2/minute")
+    for _ in range(10):
+        assert not limits.is_exhausted("ada")
+    assert allowed(limits)
+    assert not limits.is_exhausted("ada")
+    assert allowed(limits)
+    assert limits.is_exhausted("ada")
+    clock.now += 60
+    assert not limits.is_exhausted("ada")
+
+
+def test_the_wait_is_until_every_limit_has_room_again(clock: Clock) -> None:
+    limits = LocalLimits("1/second;2/minute")
+    assert allowed(limits)
+    assert limits.seconds_to_wait("ada") == 1
+    clock.now += 10
+    assert allowed(limits)
+    assert limits.seconds_to_wait("ada") == 50
+
+
+def test_a_window_that_ends_between_two_questions_is_a_wait_of_a_second(clock: Clock) -> None:
+    limits = LocalLimits("1/minute")
+    assert allowed(limits)
+    clock.now += 59.999
+    assert limits.is_exhausted("ada")
+    clock.now += 0.001
+    assert limits.seconds_to_wait("ada") == 1
+
+
+def test_no_more_windows_are_kept_than_the_bound_the_oldest_go(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 3)
+    counters = WindowCounters()
+    for key in ("a", "b", "c", "d", "e"):
+        counters.incr(key, 60)
+        clock.now += 1
+    assert [counters.get(key) for key in ("a", "b", "c", "d", "e")] == [0, 0, 1, 1, 1]
+    assert counters.reset() == 3
+
+
+def test_more_callers_than_the_bound_fill_no_more_than_it(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rate_limits.MAX_WINDOWS == 100_000
+    monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 1000)
+    limits = LocalLimits("1/minute")
+    counters: Any = limits._strategy.storage
+    for number in range(1200):
+        limits.hit(str(number))
+    assert len(counters._windows) == 1000
+
+
+def test_ended_windows_make_room_before_any_other_goes(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 3)
+    counters = WindowCounters()
+    counters.incr("old", 10)
+    counters.incr("older", 10)
+    clock.now += 10
+    for key in ("a", "b", "c"):
+        counters.incr(key, 60)
+    assert [counters.get(key) for key in ("a", "b", "c")] == [1, 1, 1]
+    assert counters.reset() == 3
+
+
+def test_counters_are_what_the_library_asks_of_a_store(clock: Clock) -> None:
+    counters = WindowCounters()
+    assert counters.check()
+    assert counters.get_expiry("a") == clock.now
+    assert counters.incr("a", 60, 5) == 5
+    assert counters.get_expiry("a") == clock.now + 60
+    counters.clear("a")
+    counters.clear("never there")
+    assert counters.get("a") == 0
+
+
+@pytest.mark.parametrize("notation", ["", "many", "0", "10/fortnight"])
+def test_a_notation_that_is_none_is_refused(notation: str) -> None:
+    with pytest.raises(ValueError, match=r"parse|granularity"):
+        LocalLimits(notation)
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Generator[servers.Redis]:
+    servers.require(servers.Redis)
+    with servers.Redis() as server:
+        yield server
+
+
+def client_of(server: servers.Redis, make_settings: MakeSettings) -> Redis:
+    return create_client(make_settings(**server.environment()), connections=5, timeout=5)
+
+
+@pytest.fixture(params=["in the process", "server"])
+async def redis(
+    request: pytest.FixtureRequest, make_settings: MakeSettings
+) -> AsyncGenerator[Redis]:
+    if request.param == "server":
+        client = client_of(request.getfixturevalue("redis_server"), make_settings)
+    else:
+        client = create_client(make_settings(), connections=5, timeout=5)
+    async with client:
+        await client.flushall()
+        yield client
+
+
+async def test_shared_limits_let_so_many_through(redis: Redis) -> None:
+    limits = SharedLimits("2/minute", redis)
+    quotas = [(await limits.hit("203.0.113.9"))[0] for _ in range(3)]
+    assert [quota.exceeded for quota in quotas] == [False, False, True]
+    assert [quota.remaining for quota in quotas] == [1, 0, 0]
+    assert all(0 < quota.reset <= 61 for quota in quotas)
+    assert limits.failures == 0
+
+
+async def test_shared_limits_count_for_all_replicas_together(redis: Redis) -> None:
+    replicas = [SharedLimits("10/minute", redis) for _ in range(3)]
+    hits = [replica.hit("203.0.113.9") for replica in replicas for _ in range(5)]
+    quotas = [quotas[0] for quotas in await asyncio.gather(*hits)]
+    assert sum(not quota.exceeded for quota in quotas) == 10
+    assert not (await replicas[0].hit("198.51.100.1"))[0].exceeded
+
+
+async def test_of_several_shared_limits_one_is_enough_to_refuse(redis: Redis) -> None:
+    limits = SharedLimits("5/minute;2/hour", redis)
+    quotas = [await limits.hit("203.0.113.9") for _ in range(3)]
+    assert [[quota.exceeded for quota in each] for each in quotas] == [
+        [False, False],
+        [False, False],
+        [False, True],
+    ]
+    assert [quota.window for quota in quotas[0]] == [60, 3600]
+
+
+async def test_a_shared_window_ends_with_its_key(redis: Redis) -> None:
+    limits = SharedLimits("1/minute", redis)
+    await limits.hit("203.0.113.9")
+    assert (await limits.hit("203.0.113.9"))[0].exceeded
+    (key,) = await redis.keys("*")
+    assert 0 < await redis.ttl(key) <= 60
+    await redis.delete(key)
+    assert not (await limits.hit("203.0.113.9"))[0].exceeded
+
+
+async def test_scripts_that_redis_has_forgotten_are_sent_again(redis: Redis) -> None:
+    limits = SharedLimits("1/minute", redis)
+    await limits.hit("203.0.113.9")
+    await redis.script_flush()
+    assert (await limits.hit("203.0.113.9"))[0].exceeded
+    assert limits.failures == 0
+
+
+async def test_without_redis_requests_pass_and_it_is_said_once_a_minute(
+    clock: Clock, log: Log
+) -> None:
+    server = FakeServer()
+    limits = SharedLimits("1/minute", FakeAsyncRedis(server=server))
+    server.connected = False
+    for _ in range(10):
+        assert await limits.hit("203.0.113.9") == ()
+    assert limits.failures == 10
+    assert [line["failures"] for line in log.events] == [1]
+    clock.now += 59
+    await limits.hit("203.0.113.9")
+    assert len(log.events) == 1
+    clock.now += 1
+    await limits.hit("203.0.113.9")
+    assert [line["failures"] for line in log.events] == [1, 12]
+    server.connected = True
+    assert not (await limits.hit("203.0.113.9"))[0].exceeded
+    assert (await limits.hit("203.0.113.9"))[0].exceeded
+
+
+@pytest.mark.parametrize(
+    "failure", [ResponseError("OOM command not allowed"), OSError("no route"), TimeoutError()]
+)
+async def test_whatever_redis_fails_with_requests_pass(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    limits = SharedLimits("1/minute", FakeAsyncRedis())
+
+    async def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(limits, "_strategy", SimpleNamespace(hit=fail))
+    assert await limits.hit("203.0.113.9") == ()
+    assert limits.failures == 1
+
+
+async def test_a_real_redis_that_is_gone_lets_requests_pass(
+    redis_server: servers.Redis, make_settings: MakeSettings
+) -> None:
+    async with client_of(redis_server, make_settings) as client:
+        limits = SharedLimits("1/minute", client)
+        assert len(await limits.hit("203.0.113.9")) == 1
+        redis_server.kill()
+        try:
+            assert await limits.hit("203.0.113.9") == ()
+            assert limits.failures == 1
+        finally:
+            redis_server.start()
+        assert len(await limits.hit("203.0.113.9")) == 1
