@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 export APP_ENV ?= local
 export UV_PYTHON_DOWNLOADS := never
+# Whom the machine trusts, as pip does: uv's own list knows no authority of a company's proxy.
+export UV_SYSTEM_CERTS ?= true
 
 ifdef IN_NIX_SHELL
 BIN :=
@@ -75,7 +77,7 @@ rename: ## make it your own service: make rename NAME=order-desk
 FIND_PYTHON := for python in python3 python3.12 python3.13 python3.14; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null \
 	&& command -v "$$python" && exit; done; \
-	echo "groundwork needs Python 3.12 or newer: install python3.12 (Debian: apt install python3)" >&2; \
+	echo "groundwork needs Python 3.12 or newer: install python3.12 (Debian 13: apt install python3)" >&2; \
 	exit 1
 
 .venv/.synced: pyproject.toml uv.lock
@@ -83,7 +85,8 @@ FIND_PYTHON := for python in python3 python3.12 python3.13 python3.14; do \
 	for uv in uv .uv/bin/uv; do "$$uv" --version >/dev/null 2>&1 && break; done; \
 	if ! "$$uv" --version >/dev/null 2>&1; then \
 		echo "fetching uv into .uv"; \
-		"$$python" -m pip install --quiet --disable-pip-version-check --target .uv uv || exit 1; \
+		"$$python" -m pip install --quiet --disable-pip-version-check \
+			--root-user-action ignore --target .uv uv || exit 1; \
 	fi; \
 	"$$uv" sync --locked --quiet --all-extras --group dev --python "$$python"
 	@touch $@

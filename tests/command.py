@@ -10,7 +10,7 @@ from internal.config.secrets import generate_jwt_secret, generate_key
 from internal.config.settings import KEYS
 
 GROUNDWORK = str(Path(sys.executable).with_name("groundwork"))
-SECONDS = 60
+SECONDS = 300
 
 _OURS = {"CONFIG_DIR", "CREDENTIALS_DIRECTORY", *KEYS, *(f"{key}_FILE" for key in KEYS)}
 

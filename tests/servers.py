@@ -5,6 +5,7 @@ In between, it can be killed, frozen and started again on the same port.
 """
 
 import atexit
+import ctypes
 import functools
 import os
 import random
@@ -12,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -25,9 +27,12 @@ from redis import Redis as RedisClient
 from redis.exceptions import RedisError
 
 HOST = "127.0.0.1"
-START_SECONDS = 60
+START_SECONDS = 120
 # What every account of the tests has: a password that would break a URL it is pasted into.
 PASSWORD = "p@ss: w/o#r%d?&=+'\"\\`$é口"
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def free_port() -> int:
@@ -95,7 +100,11 @@ class Server(ABC):
             return
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
+                self.command(),
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_the_tests,  # noqa: PLW1509 - one system call, no lock
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
@@ -295,7 +304,13 @@ DATABASES: Sequence[type[DatabaseServer]] = (
 )
 
 
-class ServerMissing(pytest.skip.Exception):
+def die_with_the_tests() -> None:
+    """For a new process: the system ends it when ours is gone, also where we were killed."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class ServerMissing(pytest.skip.Exception):  # type: ignore[name-defined,misc] # it is a class
     """A skip that is reported from here, and so in one line for all; not from each test's place."""
 
     __module__ = "builtins"  # is not printed

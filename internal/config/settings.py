@@ -171,7 +171,9 @@ class Settings(BaseModel):
     )
 
     rate_limit_default: str = Field(default="600/minute", description="a caller's requests")
-    rate_limit_auth: str = Field(default="20/minute", description="login, register, refresh")
+    rate_limit_auth: str = Field(
+        default="20/minute", description="login, register, refresh, change of password"
+    )
     backend_cors_origins: CommaSeparated[str] = Field(
         default=[], description="origins that browsers may call from, comma-separated"
     )
@@ -253,16 +255,16 @@ class Settings(BaseModel):
     def _weak(self) -> list[tuple[str, str]]:
         problems: list[tuple[str, str]] = []
         least = _JWT_SECRET_BYTES[self.jwt_algorithm]
+        mend = "make one with `groundwork config generate-secrets`"
         for name in ("jwt_secret", "jwt_secret_previous"):
-            for secret in self._secrets(name):
-                if len(secret.encode()) < least:
-                    mend = "make one with `groundwork config generate-secrets`"
-                    problems.append(
-                        (
-                            name.upper(),
-                            f"too short for {self.jwt_algorithm} ({least} bytes); {mend}",
-                        )
-                    )
+            if any(len(secret.encode()) < least for secret in self._secrets(name)):
+                short = f"too short for {self.jwt_algorithm} ({least} bytes); {mend}"
+                problems.append((name.upper(), short))
+        # An AES_SECRET is base64 and holds neither.
+        jwt_secret = self.jwt_secret.get_secret_value()
+        if "," in jwt_secret or jwt_secret != jwt_secret.strip():
+            unlistable = "a comma or outer space, which JWT_SECRET_PREVIOUS, a list, cannot hold"
+            problems.append(("JWT_SECRET", f"{unlistable}; {mend}"))
         if self.app_env in (AppEnv.DEV, AppEnv.PROD):
             problems += [
                 (name.upper(), "still a placeholder; put the real secret in its place")

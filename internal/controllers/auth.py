@@ -16,7 +16,12 @@ from internal.schemas.auth import (
     TokenPair,
 )
 from internal.schemas.users import UserView
-from internal.services.accounts import RegistrationClosed, UsernameTaken, WrongCredentials
+from internal.services.accounts import (
+    RegistrationClosed,
+    UsernameTaken,
+    WrongCredentials,
+    WrongPassword,
+)
 from internal.services.sessions import RefreshRaced, Tokens
 
 public = APIRouter(
@@ -86,7 +91,8 @@ async def me(caller: UserCaller, resources: ResourcesDep) -> Envelope[UserView]:
 @router.post(
     "/password",
     operation_id="changePassword",
-    responses=errors(WrongCredentials, TooManyRequests),
+    dependencies=[AuthLimit],
+    responses=errors(WrongPassword, TooManyRequests),
 )
 async def change_password(
     body: PasswordChange, caller: UserCaller, resources: ResourcesDep

@@ -32,7 +32,7 @@ def refuse_exhausted(limits: LocalLimits, key: str) -> None:
 
 
 async def limit_auth(request: Request, resources: ResourcesDep) -> None:
-    """Counts an attempt to log in, register or refresh, of an address, on every replica."""
+    """Counts an address's attempts at passwords and refresh tokens, on every replica."""
     address = counted_as(request.client.host if request.client else "")
     _tell(request.scope, "auth", await resources.limits.auth.hit(address))
 

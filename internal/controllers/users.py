@@ -35,7 +35,7 @@ async def list_users(  # noqa: PLR0913, PLR0917 - one argument a query parameter
     role: Role | None = None,
 ) -> Envelope[Page[UserView]]:
     """One page of all accounts."""
-    filters = {"username": username, "role": role}
+    filters = {"username": username and username.lower(), "role": role}
     query = ListQuery.of(page, limit, sort, filters)
     listing = await resources.services.users.list(caller, query)
     return Envelope(data=page_of(query, listing, UserView.of))

@@ -1,6 +1,7 @@
-from sqlalchemy import select, update
+from collections.abc import Collection
 
-from internal.core.clock import utc_now
+from sqlalchemy import select
+
 from internal.dao.base import BaseDAO
 from internal.models.user import User
 
@@ -26,12 +27,13 @@ class UserDAO(BaseDAO[User]):
         user: User | None = await self._session.scalar(statement)
         return user
 
-    async def raise_token_version(self, user_id: int) -> None:
-        """No token that was issued before is believed any more."""
+    async def lock_all(self, user_ids: Collection[int]) -> dict[int, User]:
+        """The users by id, locked in one order, so that two who lock the same never deadlock."""
         statement = (
-            update(User)
-            .where(User.id == user_id)
-            .values(token_version=User.token_version + 1, updated_at=utc_now())
-            .execution_options(synchronize_session="fetch")
+            select(User)
+            .where(User.id.in_(user_ids), User.deleted_at.is_(None))
+            .order_by(User.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
         )
-        await self._session.execute(statement)
+        return {user.id: user for user in await self._session.scalars(statement)}

@@ -28,6 +28,12 @@ class WrongCredentials(Unauthenticated):
     message = Text("wrong username or password", "用户名或密码错误")
 
 
+class WrongPassword(Forbidden):
+    """No 401: the token is good, and a client that took a new one would try for ever."""
+
+    message = Text("wrong password", "密码错误")
+
+
 class Accounts:
     """Register, log in, change the password."""
 
@@ -68,37 +74,33 @@ class Accounts:
         Raises:
             WrongCredentials, TooManyRequests
         """
-        user = await self._verified(
-            caller, credentials.username, credentials.password.get_secret_value()
-        )
-        async with self._unit_of_work.begin(user.id if user else None) as session:
-            tokens = await self._start_session(session, caller, user, credentials.username)
+        username, password = credentials.username, credentials.password.get_secret_value()
+        async with self._lock.attempt(username, caller.address):
+            user = await self._verified(username, password)
+            async with self._unit_of_work.begin(user.id if user else None) as session:
+                tokens = await self._start_session(session, caller, user, username)
         if tokens is None:
             raise WrongCredentials
-        await self._lock.succeeded(credentials.username, caller.address)
+        await self._lock.succeeded(username, caller.address)
         return tokens
 
     async def change_password(self, caller: Caller, change: PasswordChange) -> Tokens:
         """Sets a new password, ends every session, and starts a new one for the caller.
 
         Raises:
-            WrongCredentials: the current password is wrong.
+            WrongPassword: the current password is wrong.
             TooManyRequests: it was guessed too often.
         """
         known = await self.me(caller)
         current, new = change.current_password, change.new_password
-        verified = await self._verified(caller, known.username, current.get_secret_value())
-        if verified is None:
-            raise WrongCredentials
-        password_hash = await self._hasher.hash(new.get_secret_value())
-        async with self._unit_of_work.begin(caller.id) as session:
-            user = await _unchanged(session, verified)
-            if user is None:
-                raise WrongCredentials
-            user.password_hash = password_hash
-            await end_all_sessions(session, user)
-            await audit.record(session, caller, "user.change_password", ("user", user.id))
-            tokens = await self._sessions.start(session, user)
+        async with self._lock.attempt(known.username, caller.address):
+            verified = await self._verified(known.username, current.get_secret_value())
+            # Also where it is wrong: how long it takes is no verdict that nobody counts.
+            password_hash = await self._hasher.hash(new.get_secret_value())
+            async with self._unit_of_work.begin(caller.id) as session:
+                tokens = await self._replace_password(session, caller, verified, password_hash)
+        if tokens is None:
+            raise WrongPassword
         self._sessions.forget_all()
         await self._lock.succeeded(known.username, caller.address)
         return tokens
@@ -120,16 +122,11 @@ class Accounts:
             raise NotFound
         return user
 
-    async def _verified(self, caller: Caller, username: str, password: str) -> User | None:
+    async def _verified(self, username: str, password: str) -> User | None:
         """The user, if the password is theirs; None with the same work if not."""
-        await self._lock.admit(username, caller.address)
-        try:
-            async with self._unit_of_work.read() as session:
-                user = await UserDAO(session).by_username(username)
-            matches = await self._hasher.verify(password, user.password_hash if user else None)
-        except BaseException:
-            await self._lock.undo(username, caller.address)
-            raise
+        async with self._unit_of_work.read() as session:
+            user = await UserDAO(session).by_username(username)
+        matches = await self._hasher.verify(password, user.password_hash if user else None)
         return user if matches else None
 
     async def _start_session(
@@ -137,11 +134,25 @@ class Accounts:
     ) -> Tokens | None:
         """The tokens, or None: then the failure is in the audit log."""
         user = await _unchanged(session, verified)
-        if user is None or user.disabled_at is not None:
+        if user is None:
             await audit.record(session, caller, "login.failure", ("username", username[:64]))
             return None
         caller = Caller(CallerKind.USER, user.id, caller.address)
         await audit.record(session, caller, "login.success", ("user", user.id))
+        return await self._sessions.start(session, user)
+
+    async def _replace_password(
+        self, session: AsyncSession, caller: Caller, verified: User | None, password_hash: str
+    ) -> Tokens | None:
+        """The tokens of a new session, or None: then the failure is in the audit log."""
+        user = await _unchanged(session, verified)
+        if user is None:
+            target = ("user", _own_id(caller))
+            await audit.record(session, caller, "user.change_password_failure", target)
+            return None
+        user.password_hash = password_hash
+        await end_all_sessions(session, user)
+        await audit.record(session, caller, "user.change_password", ("user", user.id))
         return await self._sessions.start(session, user)
 
 
@@ -170,11 +181,11 @@ async def end_all_sessions(session: AsyncSession, user: User) -> None:
 
 
 async def _unchanged(session: AsyncSession, verified: User | None) -> User | None:
-    """The user, locked; None if the password has changed since it was verified."""
+    """The user, locked; None if disabled, or if the password has changed since it was verified."""
     user = await UserDAO(session).lock(verified.id if verified else 0)
-    if user is None or verified is None or user.password_hash != verified.password_hash:
+    if user is None or verified is None or user.disabled:
         return None
-    return user
+    return user if user.password_hash == verified.password_hash else None
 
 
 def _own_id(caller: Caller) -> int:

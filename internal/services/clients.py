@@ -121,6 +121,8 @@ class Clients:
                 batch = await ApiClientDAO(session).lock_after(after, REKEY_BATCH)
                 for client in batch:
                     count += self._rekey(client)
+                    target = ("client", client.client_id)
+                    await audit.record(session, caller, "client.rekey", target)
             if not batch:
                 return count
             after = batch[-1].id

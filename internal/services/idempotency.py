@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +47,7 @@ class RequestIdentity:
     method: str
     path: str
     key: str
-    body: bytes
+    body: bytes = field(repr=False)
 
     @property
     def request_hash(self) -> str:
@@ -59,7 +59,7 @@ class RequestIdentity:
 class Outcome:
     """What the work has given, now or at the first request."""
 
-    data: Any
+    data: Any = field(repr=False)  # may hold the secret of a new client
     is_replay: bool
 
 

@@ -1,6 +1,8 @@
 """Guessing passwords costs time: 5 failures lock an account for an address, 100 for everybody."""
 
 import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
@@ -25,26 +27,29 @@ class LoginLock:
         self._admit: Any = redis.register_script(ADMIT_ATTEMPT)
         self._forgive: Any = redis.register_script(FORGIVE_ATTEMPT)
 
-    async def admit(self, username: str, address: str) -> None:
-        """Counts an attempt.
+    @asynccontextmanager
+    async def attempt(self, username: str, address: str) -> AsyncGenerator[None]:
+        """Counts an attempt, unless the block raises: then it came to no verdict.
 
         Raises:
             TooManyRequests: this account is locked, for this address or for all.
         """
+        keys = _keys(username, address)
         limits = [FAILURES_PER_ADDRESS, FAILURES_PER_ACCOUNT, LOCK_SECONDS]
-        seconds = await self._admit(keys=_keys(username, address), args=limits)
+        seconds = await self._admit(keys=keys, args=limits)
         if seconds:
             raise TooManyRequests(headers={"Retry-After": str(seconds)})
+        try:
+            yield
+        except BaseException:
+            await self._forgive(keys=keys)
+            raise
 
     async def succeeded(self, username: str, address: str) -> None:
         """The address may fail five times again."""
         by_address, by_account = _keys(username, address)
         await self._redis.delete(by_address)
         await self._forgive(keys=[by_account])
-
-    async def undo(self, username: str, address: str) -> None:
-        """The attempt came to no verdict."""
-        await self._forgive(keys=_keys(username, address))
 
 
 def _keys(username: str, address: str) -> list[str]:

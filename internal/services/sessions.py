@@ -91,11 +91,13 @@ class Sessions:
             Unauthenticated: it is not valid; if it was spent longer ago, its session has ended now.
         """
         async with self._unit_of_work.begin() as session:
-            tokens = await self._spend(session, refresh_token, caller)
+            outcome = await self._spend(session, refresh_token, caller)
         # The verdict on a token used twice is committed before the reply says 401.
-        if tokens is None:
-            raise Unauthenticated
-        return tokens
+        if isinstance(outcome, Tokens):
+            return outcome
+        if outcome is not None:
+            self._recent.forget(outcome)
+        raise Unauthenticated
 
     async def end(self, caller: Caller) -> None:
         """Logs the caller out: no token of this session is believed any more."""
@@ -111,7 +113,8 @@ class Sessions:
 
     async def _spend(
         self, session: AsyncSession, refresh_token: str, caller: Caller
-    ) -> Tokens | None:
+    ) -> Tokens | int | None:
+        """New tokens, or the id of the session that ends by it, or None: it is no token."""
         tokens = RefreshTokenDAO(session)
         token = await tokens.by_hash(_digest(refresh_token))
         if token is None:
@@ -120,20 +123,18 @@ class Sessions:
         if row is None or not _is_open(row):
             return None
         if not await tokens.spend(token.id):
-            await self._judge_reuse(session, token, caller)
-            return None
+            return await self._judge_reuse(session, token, caller)
         claims = AccessClaims(row.user_id, token.session_id, row.token_version, Role(row.role))
         return await self._issue(session, claims, row.expires_at, utc_now())
 
-    async def _judge_reuse(
-        self, session: AsyncSession, token: RefreshToken, caller: Caller
-    ) -> None:
+    async def _judge_reuse(self, session: AsyncSession, token: RefreshToken, caller: Caller) -> int:
+        """Ends the session, and returns its id."""
         token = await RefreshTokenDAO(session).refreshed(token)
         if token.spent_at and utc_now() - token.spent_at < timedelta(seconds=RACE_SECONDS):
             raise RefreshRaced
         await LoginSessionDAO(session).end(token.session_id)
         await audit.record(session, caller, "session.reuse", ("session", token.session_id))
-        self._recent.forget(token.session_id)
+        return token.session_id
 
     async def _issue(
         self, session: AsyncSession, claims: AccessClaims, expires_at: datetime, now: datetime

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
@@ -22,12 +22,13 @@ from internal.services.recent import Recent
 from internal.services.unit_of_work import UnitOfWork
 
 
-class SigningClient(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SigningClient:
     """What is needed of a client to check what it signs."""
 
     id: int
     scopes: frozenset[str]
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = field(repr=False)
 
 
 class SignedRequests:

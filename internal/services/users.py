@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from internal.core.caller import Caller, Role
+from internal.core.caller import Caller, CallerKind, Role
 from internal.core.clock import utc_now
-from internal.core.errors import NotFound
+from internal.core.errors import Forbidden, NotFound
 from internal.dao.base import Listing, ListQuery
 from internal.dao.users import UserDAO
 from internal.models.user import User
@@ -55,6 +55,7 @@ class Users:
     ) -> User:
         """Makes an account of any role, in the transaction at hand. Raises UsernameTaken."""
         require_admin(caller)
+        await _lock_beside_admin(session, caller)
         user = new_user(new.username, new.display_name, password_hash, new.role)
         await add_user(session, user)
         details = {"username": user.username, "role": user.role}
@@ -75,7 +76,10 @@ class Users:
             require_admin(caller)
             refuse_own(caller, user_id)
         async with self._unit_of_work.begin(caller.id) as session:
-            user = _found(await UserDAO(session).lock(user_id))
+            if touches_rights:
+                user = _found((await _lock_beside_admin(session, caller, user_id)).get(user_id))
+            else:
+                user = _found(await UserDAO(session).lock(user_id))
             await self._apply(session, user, values)
             await audit.record(session, caller, "user.update", ("user", user.id), values)
         if touches_rights:  # a new name may be had 600 times a minute
@@ -106,6 +110,25 @@ class Users:
             await end_all_sessions(session, user)
         elif values.get("disabled") is False:
             user.disabled_at = None
+
+
+async def _lock_beside_admin(
+    session: AsyncSession, caller: Caller, *user_ids: int
+) -> dict[int, User]:
+    """The users, locked together with the admin who is about to give or take rights.
+
+    The door has asked some time ago: of two admins who demote each other at once, one stays.
+
+    Raises:
+        Forbidden: the caller is no admin any more.
+    """
+    own = {caller.id} if caller.kind is CallerKind.USER and caller.id is not None else set()
+    users = await UserDAO(session).lock_all({*user_ids, *own})
+    for admin_id in own:
+        admin = users.get(admin_id)
+        if admin is None or admin.disabled or admin.role != Role.ADMIN:
+            raise Forbidden
+    return users
 
 
 def _found(user: User | None) -> User:

@@ -81,7 +81,7 @@ def wait_for(port: int, path: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            sys.exit(f"{process.args} ended with {process.returncode}")
+            sys.exit(f"{process.args!r} ended with {process.returncode}")
         connection = HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", path)
@@ -91,7 +91,7 @@ def wait_for(port: int, path: str, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.002)
         finally:
             connection.close()
-    sys.exit(f"{process.args} did not answer {path}")
+    sys.exit(f"{process.args!r} did not answer {path}")
 
 
 def resident_mib(process: subprocess.Popen[bytes]) -> float:

@@ -48,5 +48,7 @@ async def report(body: NewAuditEvent, request: Request, caller: UserCaller) -> R
 
 
 if __name__ == "__main__":
-    server.create_app = functools.partial(app.create_app, routers=(*app.ROUTERS, public, router))
+    server.create_app = functools.partial(  # type: ignore[attr-defined] # what serve() calls
+        app.create_app, routers=(*app.ROUTERS, public, router)
+    )
     server.serve(load_config().settings)

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, NullPool, Row, create_engine, select, text
@@ -48,7 +49,7 @@ def blocking(settings: Settings) -> Generator[Connection]:
 
 async def test_sessions_are_utc_and_utf8mb4(engine: AsyncEngine, settings: Settings) -> None:
     async with engine.connect() as connection:
-        row: Row[tuple[object, ...]] = (await connection.execute(SESSION)).one()
+        row: Row[Any] = (await connection.execute(SESSION)).one()
         assert tuple(row) == PROMISED
     with blocking(settings) as connection:
         assert tuple(connection.execute(SESSION).one()) == PROMISED

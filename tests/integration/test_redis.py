@@ -59,7 +59,7 @@ async def test_any_password_opens_redis_for_a_user_of_its_acl(
 ) -> None:
     settings = make_settings(**acl.user("groundwork", password, "~*", "+@all"))
     async with open_redis(settings) as client:
-        assert await client.execute_command("ACL", "WHOAMI") == "groundwork"
+        assert await client.acl_whoami() == "groundwork"
 
 
 async def test_a_user_of_the_acl_needs_no_dangerous_commands(

@@ -180,6 +180,28 @@ async def test_what_only_reads_or_is_refused_leaves_no_event(callers: Callers) -
     assert await service.events() == before
 
 
+async def test_a_wrong_current_password_is_an_event_like_a_failed_login(callers: Callers) -> None:
+    service, before = callers.service, len(await callers.service.events())
+    body = {"current_password": "wrong horse battery staple", "new_password": PASSWORD}
+    reply = await callers.send("user", "POST", "/v1/auth/password", json=body)
+    assert reply.status_code == 403
+    (row,) = (await service.events())[before:]
+    user_id = service.populated.ids["user"]
+    assert row["action"] == "user.change_password_failure"
+    assert (row["actor_kind"], row["actor_id"]) == ("user", user_id)
+    assert (row["object_type"], row["object_id"]) == ("user", str(user_id))
+    assert row["details"] == {}
+
+
+async def test_a_rekey_is_an_event_of_every_client(service: Replica) -> None:
+    before = len(await service.events())
+    await service.services.clients.rekey(OPERATOR)
+    events = (await service.events())[before:]
+    assert {row["action"] for row in events} == {"client.rekey"}
+    keys = service.populated.keys.values()
+    assert sorted(row["object_id"] for row in events) == sorted(key.client_id for key in keys)
+
+
 async def test_a_client_that_is_revoked_twice_is_one_event(callers: Callers) -> None:
     before = len(await callers.service.events())
     for _ in range(2):

@@ -15,8 +15,9 @@ from fakeredis import FakeServer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
+from sqlalchemy.exc import OperationalError
 
-from internal.services import login_lock, passwords
+from internal.services import accounts, login_lock, passwords
 from internal.services.passwords import PasswordHasher
 from tests.security.accounts import FAST, HASHER, PASSWORD, Replica
 from tests.security.conftest import Serve
@@ -214,7 +215,7 @@ async def test_guesses_at_the_current_password_count_too(service: Replica) -> No
         (await service.http.post("/v1/auth/password", json=body, headers=headers)).status_code
         for _ in range(6)
     ]
-    assert statuses == [401] * 5 + [429]
+    assert statuses == [403] * 5 + [429]
     assert await status(service) == 429
     assert await status(service, address=ELSEWHERE) == 200
 
@@ -258,6 +259,21 @@ async def test_who_is_logged_in_already_does_not_need_redis(
     assert await status(service) == 503
     assert await service.me(someone.access_token) == 200
     assert (await service.try_refresh(someone.refresh_token)).status_code == 200
+
+
+@pytest.mark.parametrize("password", [PASSWORD, WRONG])
+async def test_an_attempt_that_the_database_leaves_without_a_verdict_is_no_failure(
+    service: Replica, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    async def fails(*_: object) -> Any:
+        raise OperationalError("SELECT 1", {}, ConnectionResetError())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accounts, "_unchanged", fails)
+        for _ in range(8):
+            assert (await service.try_login("user", password, HERE)).status_code == 503
+    await fail(service, 4)
+    assert await status(service) == 200
 
 
 @pytest.fixture

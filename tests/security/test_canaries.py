@@ -15,7 +15,9 @@ from internal.infra.database import create_engine
 from internal.infra.redis import create_client
 from internal.schemas.auth import PasswordChange, RefreshRequest, TokenPair
 from internal.schemas.clients import ClientSecret
+from internal.services.idempotency import Outcome, RequestIdentity
 from internal.services.sessions import Tokens
+from internal.services.signed_requests import SigningClient
 from tests.conftest import MakeSettings
 from tests.security.accounts import Populated
 from tests.security.callers import ROLES, Callers, gather_callers, routes_of
@@ -197,6 +199,9 @@ def test_no_secret_is_in_the_repr_of_what_carries_it_through_the_house(canaries:
         RefreshRequest(refresh_token=one),
         PasswordChange.model_validate({"current_password": one, "new_password": two}),
         ClientSecret.model_validate({"client": client, "secret": one}),
+        SigningClient(1, frozenset(), (one.encode(), two.encode())),
+        RequestIdentity("user:1", "POST", "/v1/users", "key", one.encode()),
+        Outcome({"secret": one}, is_replay=False),
     ):
         assert canaries.found_in(f"{thing!r} {thing}") == [], type(thing)
 

@@ -113,6 +113,20 @@ async def test_every_failed_login_is_the_same_work(service: Replica) -> None:
         assert work.statements == done["unknown"].statements, name
 
 
+async def test_a_wrong_current_password_is_the_work_of_the_right_one(service: Replica) -> None:
+    headers = (await service.login()).headers
+    done: list[Work] = []
+    for password, status in ((WRONG, 403), (PASSWORD, 200)):
+        body = {"current_password": password, "new_password": "a new horse and its staple"}
+        with work_of(service) as work:
+            reply = await service.http.post("/v1/auth/password", json=body, headers=headers)
+        assert reply.status_code == status
+        done.append(work)
+    wrong, right = done
+    assert len(right.costs) == 2
+    assert wrong.costs == right.costs
+
+
 async def test_every_failed_login_leaves_the_same_kind_of_event(service: Replica) -> None:
     await delete(service, "other")
     before = len(await service.events())

@@ -232,8 +232,10 @@ async def test_a_hostile_name_is_stored_for_nobody(service: Replica) -> None:
     assert len(await service.rows("users")) == len(service.populated.ids)
 
 
-async def test_a_wildcard_in_a_filter_finds_itself_alone(callers: Callers) -> None:
-    for username, total in (("user", 1), ("use%", 0), ("_ser", 0), ("%", 0), ("USER", 0)):
+async def test_a_filter_finds_a_name_in_any_case_and_a_wildcard_itself_alone(
+    callers: Callers,
+) -> None:
+    for username, total in (("user", 1), ("use%", 0), ("_ser", 0), ("%", 0), ("USER", 1)):
         params = {"username": username}
         reply = await callers.send("admin", "GET", "/v1/users", params=params)
         assert reply.json()["data"]["total"] == total, username

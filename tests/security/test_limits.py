@@ -150,6 +150,18 @@ async def test_login_register_and_refresh_count_together_for_an_address(serve: S
         assert (await attempt(service, "198.51.100.2", 0)).status_code == 200
 
 
+async def test_a_change_of_password_counts_with_the_logins_of_its_address(serve: Serve) -> None:
+    async with serve(RATE_LIMIT_AUTH="2/minute", RATE_LIMIT_DEFAULT="9/minute") as service:
+        headers = (await service.login()).headers
+        body = {"current_password": "wrong horse battery staple", "new_password": PASSWORD}
+        reply = await service.http.post("/v1/auth/password", json=body, headers=headers)
+        assert reply.status_code == 403
+        policies = reply.headers.get_list("ratelimit-policy")
+        assert sorted(policies) == ['"auth";q=2;w=60', '"default";q=9;w=60']
+        assert_is_429(await service.http.post("/v1/auth/password", json=body, headers=headers))
+        assert_is_429(await service.try_login())
+
+
 async def test_the_limit_of_an_address_is_one_for_all_replicas(
     shared_redis: FakeServer, serve: Serve
 ) -> None:

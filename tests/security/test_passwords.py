@@ -50,6 +50,19 @@ async def test_a_shorter_or_longer_password_cannot_be_set(service: Replica, leng
     assert (await service.http.post("/v1/users", json=new, headers=admin)).status_code == 422
 
 
+@pytest.mark.parametrize(("language", "message"), [("en", "wrong password"), ("zh", "密码错误")])
+async def test_a_wrong_current_password_is_403_as_the_token_is_good(
+    service: Replica, language: str, message: str
+) -> None:
+    """A 401 would send clients to refresh the token and to try again, for ever."""
+    headers = (await service.login()).headers | {"Accept-Language": language}
+    body = {"current_password": "wrong horse battery staple", "new_password": PASSWORD}
+    reply = await service.http.post("/v1/auth/password", json=body, headers=headers)
+    assert (reply.status_code, reply.json()["code"]) == (403, 40003)
+    assert reply.json()["message"] == message
+    assert "www-authenticate" not in reply.headers
+
+
 async def test_a_password_is_counted_in_characters_and_not_in_bytes(service: Replica) -> None:
     assert await register(service, "口" * 1024) == 201
     assert await logs_in(service, "口" * 1024)

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from internal.core.caller import OPERATOR
+from internal.core.caller import OPERATOR, Caller, CallerKind, Role
 from internal.core.clock import utc_now
+from internal.core.errors import Forbidden
+from internal.schemas.users import UserChange
 from tests.security.accounts import PASSWORD, Person, Replica, person
 from tests.security.clock import Clock
 from tests.security.conftest import Serve
@@ -295,13 +297,57 @@ async def test_a_login_that_a_new_role_overtakes_has_the_new_role(service: Repli
     assert (await service.http.get("/v1/users", headers=someone.headers)).status_code == 200
 
 
-async def test_of_two_changes_of_a_password_at_once_the_later_one_is_refused(
-    service: Replica,
+@pytest.mark.parametrize(
+    ("happening", "password"),
+    [
+        (reset, NEW_PASSWORD),
+        (lambda service: change_user(service, {"disabled": True}), PASSWORD),
+    ],
+    ids=["reset", "disable"],
+)
+async def test_a_new_password_that_another_change_overtakes_is_refused(
+    service: Replica, happening: Happening, password: str
 ) -> None:
     someone = await service.login()
-    right_after_the_password_was_verified(service, reset)
+    right_after_the_password_was_verified(service, happening)
     body = {"current_password": PASSWORD, "new_password": "a third horse and its staple"}
     reply = await service.http.post("/v1/auth/password", json=body, headers=someone.headers)
-    assert reply.status_code == 401
+    assert reply.status_code == 403
     assert await living_sessions(service) == 0
-    assert (await service.try_login(password=NEW_PASSWORD)).status_code == 200
+    await change_user(service, {"disabled": False})
+    assert (await service.try_login(password=password)).status_code == 200
+
+
+@pytest.mark.parametrize("change", [{"role": Role.USER}, {"disabled": True}])
+async def test_of_two_admins_who_take_each_others_rights_at_once_one_stays(
+    service: Replica, change: dict[str, object]
+) -> None:
+    """Both have passed the door before either is done."""
+    await change_user(service, {"role": "admin"})
+    ids, users = service.populated.ids, service.services.users
+    one, two = (Caller(CallerKind.USER, ids[name], role=Role.ADMIN) for name in ("admin", "user"))
+    await users.update(one, ids["user"], UserChange.model_validate(change))
+    with pytest.raises(Forbidden):
+        await users.update(two, ids["admin"], UserChange.model_validate(change))
+    assert (await service.try_login("admin")).status_code == 200
+
+
+async def test_who_loses_the_role_while_a_password_is_hashed_makes_no_new_admin(
+    service: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasher = service.services.users._hasher
+    hash_password = hasher.hash
+
+    async def hash_and_demote(password: str) -> str:
+        await service.set_all("users", role="user")
+        return await hash_password(password)
+
+    headers = (await service.login("admin")).headers
+    monkeypatch.setattr(hasher, "hash", hash_and_demote)
+    body = {"username": "heir", "password": NEW_PASSWORD, "role": "admin"}
+    reply = await service.http.post(
+        "/v1/users", json=body, headers=headers | {"Idempotency-Key": "k"}
+    )
+    assert reply.status_code == 403
+    assert "heir" not in {row["username"] for row in await service.rows("users")}
+    assert await service.rows("idempotency_keys") == []

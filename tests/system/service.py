@@ -88,7 +88,7 @@ def create_app(settings: Settings) -> app.Service:
 
 
 def main() -> None:
-    server.create_app = create_app  # type: ignore[assignment]
+    server.create_app = create_app  # type: ignore[attr-defined,assignment] # serve() calls it
     cli.main()
 
 

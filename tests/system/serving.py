@@ -15,9 +15,9 @@ from typing import Any, Self
 import httpx
 
 from tests import command
-from tests.servers import HOST, free_port
+from tests.servers import HOST, die_with_the_tests, free_port
 
-SECONDS = 60
+SECONDS = 120
 ROOT = Path(__file__).parents[2]
 
 # Everything inside the one process, which migrates by itself.
@@ -97,6 +97,7 @@ class Serving:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,  # a signal to its whole group is not one to the tests
+                preexec_fn=die_with_the_tests,  # noqa: PLW1509 - one system call, no lock
             )
 
     @property

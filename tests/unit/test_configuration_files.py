@@ -129,7 +129,7 @@ def test_what_a_comment_suggests_is_valid(folder: Path, name: str) -> None:
     (folder / name).write_text(uncommented((folder / name).read_text()))
     (folder / ".secrets").write_text(filled_secrets().replace("APP_ENV=dev", ""))
     environ = {"APP_ENV": app_env, "CONFIG_DIR": str(folder), **DEPLOYMENT}
-    assert load_config(environ).settings
+    assert load_config(environ).settings.app_env == app_env
 
 
 def test_the_example_lists_every_secret_and_the_name_of_the_environment() -> None:

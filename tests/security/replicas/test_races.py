@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from internal.core.caller import OPERATOR
+from internal.core.caller import OPERATOR, Role
 from internal.core.clock import utc_now
 from internal.schemas.users import UserChange
 from tests.security.accounts import PASSWORD, Person, Replica, person
@@ -78,6 +78,31 @@ async def test_a_thief_and_the_owner_at_once_leave_no_living_session(
         assert owner.status_code in (200, 401)
         assert await is_dead(there, person(owner) if owner.status_code == 200 else newest)
     assert all(row["ended_at"] for row in await sessions_of(here, username))
+
+
+async def test_a_session_that_is_read_while_it_ends_by_reuse_is_dead_once_it_has_ended(
+    pair: Pair, username: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _there = pair
+    old = await here.login(username)
+    newest = person(await here.try_refresh(old.refresh_token))
+    await here.set_all(
+        "refresh_tokens",
+        where=lambda table: table.c.spent_at.is_not(None),
+        spent_at=utc_now() - timedelta(seconds=11),
+    )
+    sessions, before_the_commit = here.services.sessions, []
+    judge = sessions._judge_reuse
+
+    async def judge_and_be_read(*arguments: Any) -> Any:
+        verdict = await judge(*arguments)
+        before_the_commit.append(await here.me(newest.access_token))
+        return verdict
+
+    monkeypatch.setattr(sessions, "_judge_reuse", judge_and_be_read)
+    assert (await here.try_refresh(old.refresh_token)).status_code == 401
+    assert before_the_commit == [200]
+    assert await here.me(newest.access_token) == 401
 
 
 async def test_a_login_and_a_new_password_at_once_leave_no_session_of_the_old_one(
@@ -180,6 +205,30 @@ async def test_a_new_password_waits_for_a_login_that_has_begun_and_ends_its_sess
         await reset
     assert await is_dead(there, person(reply))
     assert all(row["ended_at"] for row in await sessions_of(here, username))
+
+
+async def test_of_two_admins_who_demote_each_other_at_once_one_stays(pair: Pair) -> None:
+    names = ("admin-here", "admin-there")
+    for service, name in zip(pair, names, strict=True):
+        await service.register(name)
+    here, there = pair
+    ids = {row["username"]: row["id"] for row in await here.rows("users")}
+    ours = [ids[name] for name in names]
+    for _ in range(10):
+        for each in ours:
+            await here.services.users.update(OPERATOR, each, UserChange(role=Role.ADMIN))
+        there.services.sessions.forget_all()
+        people = [await s.login(name) for s, name in zip(pair, names, strict=True)]
+        replies = await asyncio.gather(
+            *(
+                service.http.patch(f"/v1/users/{other}", json={"role": "user"}, headers=one.headers)
+                for service, one, other in zip(pair, people, reversed(ours), strict=True)
+            )
+        )
+        assert min(reply.status_code for reply in replies) == 200
+        assert max(reply.status_code for reply in replies) in (401, 403)
+        roles = [row["role"] for row in await here.rows("users") if row["id"] in ours]
+        assert sorted(roles) == ["admin", "user"]
 
 
 async def test_of_two_registrations_of_one_name_at_once_one_wins(pair: Pair) -> None:

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+from typing import Any, cast
 
 import httpx
 import requests
@@ -29,7 +30,7 @@ class Signature(AuthBase):
         self._auth = SignedAuth(client_id, secret)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        body = request.body or b""
+        body = cast("str | bytes", request.body or b"")  # schemathesis sends no streams
         signed = httpx.Request(
             request.method or "",
             httpx.URL(BASE_URL).copy_with(raw_path=request.path_url.encode()),
@@ -76,37 +77,41 @@ account = Account()
 
 
 class Token:
-    def get(self, _case: schemathesis.Case, _context: schemathesis.AuthContext) -> str:
+    def get(self, _case: schemathesis.Case[Any], _context: schemathesis.AuthContext) -> str:
         return account.token or account.sign_in()
 
-    def set(self, case: schemathesis.Case, data: str, _context: schemathesis.AuthContext) -> None:
-        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
+    def set(
+        self, case: schemathesis.Case[Any], data: str, _context: schemathesis.AuthContext
+    ) -> None:
+        case.headers["Authorization"] = f"Bearer {data}"
 
 
 if ROLE == "client":
     signature = Signature(os.environ["CLIENT_ID"], os.environ["CLIENT_SECRET"])
-    schemathesis.auth.set_from_requests(signature)
+    schemathesis.auth.set_from_requests(signature)  # type: ignore[attr-defined] # it has
 elif ROLE != "nobody":
     schemathesis.auth(refresh_interval=None)(Token)
 
 
 @schemathesis.hook
 def after_call(
-    _context: schemathesis.HookContext, case: schemathesis.Case, response: schemathesis.Response
+    _context: schemathesis.HookContext,
+    case: schemathesis.Case[Any],
+    response: schemathesis.Response,
 ) -> None:
     """A session that this call has ended is no use to the next one."""
     operation = case.operation.definition.raw.get("operationId")
     if operation in ENDS_SESSIONS and response.status_code == httpx.codes.OK:
         account.token = ""
         if operation == "changePassword" and isinstance(case.body, dict):
-            account.password = case.body["new_password"]
+            account.password = str(case.body["new_password"])
 
 
 @schemathesis.hook
 def filter_failure(
     _context: schemathesis.HookContext,
     failure: Exception,
-    _case: schemathesis.Case,
+    _case: schemathesis.Case[Any],
     response: schemathesis.Response,
 ) -> bool:
     """False for what no schema can say, and for what our own signing has mended."""

@@ -10,5 +10,6 @@ from internal.services.passwords import PasswordHasher
 LEAST_COST = 4
 
 if __name__ == "__main__":
-    assembly.PasswordHasher = functools.partial(PasswordHasher, cost=LEAST_COST)
+    cheap = functools.partial(PasswordHasher, cost=LEAST_COST)
+    assembly.PasswordHasher = cheap  # type: ignore[assignment,attr-defined] # what assembly calls
     server.serve(settings_with_logging())

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -178,7 +179,8 @@ async def test_a_malformed_header_is_refused_though_it_is_signed(
     served: Served, client: Client
 ) -> None:
     for part, value in MALFORMED:
-        signed = replace(client.request(), **{part: value})
+        changed: Any = {part: value}
+        signed = replace(client.request(), **changed)
         if part != "signature":
             signed = signed.under(client.secret.encode())
         await refused(served, signed)
@@ -223,8 +225,9 @@ async def test_any_single_byte_that_is_changed_added_or_lost_is_refused(
     at = data.draw(st.integers(0, len(value) - 1), label="at")
     change = data.draw(st.sampled_from(("changed", "added", "lost")), label="change")
     new = bytes([data.draw(st.integers(0, 255).filter(lambda byte: byte != value[at]))])
-    changed = value[:at] + (b"" if change == "lost" else new) + value[at + (change != "added") :]
-    exchange = await replace(request, **{part: changed}).sent_to(served.app)
+    bytes_ = value[:at] + (b"" if change == "lost" else new) + value[at + (change != "added") :]
+    changed: Any = {part: bytes_}
+    exchange = await replace(request, **changed).sent_to(served.app)
     # Another path or method may be no route at all.
     assert exchange.status in ({401, 404, 405} if part in {"path", "method"} else {401})
     await accepted(served, request)

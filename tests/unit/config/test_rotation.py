@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from internal.config import rotation
 from internal.config.rotation import RotationError, rotate_file
 from internal.config.secrets import Keyring, generate_key
 
@@ -151,7 +150,7 @@ def test_a_failure_half_way_leaves_the_file_and_nothing_beside_it(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rotation.os, step, fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="No space left"):
         rotate_file(file, BOTH)
     assert file.read_bytes() == before
@@ -168,6 +167,6 @@ def test_the_new_file_is_never_readable_by_more_than_the_old_one(
         seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
         real(descriptor)
 
-    monkeypatch.setattr(rotation.os, "fsync", look)
+    monkeypatch.setattr(os, "fsync", look)
     rotate_file(file, BOTH)
     assert seen == [0o600]

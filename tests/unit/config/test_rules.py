@@ -67,7 +67,7 @@ def test_a_jwt_secret_is_as_long_as_its_algorithm_asks_for(
     folder: Folder, app_env: str, algorithm: str, least: int, key: str
 ) -> None:
     folder.write(f".env.{app_env}", f"DATA_DIR={folder.path}/var\n")
-    long_enough = "aü" + "b," * least  # bytes are counted, and a comma is one of them
+    long_enough = "aü" + "b" * least  # bytes are counted
     folder.environ |= {"APP_ENV": app_env, "JWT_ALGORITHM": algorithm}
     folder.environ["JWT_SECRET"] = long_enough.encode()[:least].decode()
     if key == "JWT_SECRET":
@@ -79,6 +79,19 @@ def test_a_jwt_secret_is_as_long_as_its_algorithm_asks_for(
     assert problem == (
         f"{key}: too short for {algorithm} ({least} bytes) (from the environment); "
         "make one with `groundwork config generate-secrets`"
+    )
+
+
+@pytest.mark.parametrize("app_env", ["local", "dev", "test", "prod"])
+@pytest.mark.parametrize("secret", ["{},", "{0},{0}", " {}", "{}\t"])
+def test_a_jwt_secret_can_move_to_the_list_of_previous_ones(
+    folder: Folder, app_env: str, secret: str
+) -> None:
+    folder.write(f".env.{app_env}", f"DATA_DIR={folder.path}/var\n")
+    (problem,) = folder.problems({"APP_ENV": app_env, "JWT_SECRET": secret.format("k" * 64)})
+    assert problem == (
+        "JWT_SECRET: a comma or outer space, which JWT_SECRET_PREVIOUS, a list, cannot hold "
+        "(from the environment); make one with `groundwork config generate-secrets`"
     )
 
 

@@ -32,7 +32,7 @@ async def test_each_task_has_its_own_and_hands_it_to_the_tasks_it_starts() -> No
         return [current_trace_id(), await child]
 
     found = await asyncio.gather(work("a"), work("b"))
-    assert found == [["a", "a"], ["b", "b"]]
+    assert list(found) == [["a", "a"], ["b", "b"]]
     assert current_trace_id() == ""
 
 

@@ -51,7 +51,7 @@ async def test_a_naive_time_is_refused_because_it_is_ambiguous(library: Library)
 
 
 def test_on_mysql_times_have_microseconds_and_keys_are_compared_as_bytes() -> None:
-    ddl = str(CreateTable(Book.__table__).compile(dialect=mysql.dialect()))
+    ddl = str(CreateTable(SCHEMA.tables["books"]).compile(dialect=mysql.dialect()))
     assert "id BIGINT NOT NULL" in ddl
     assert "created_at DATETIME(6) NOT NULL" in ddl
     assert "deleted_at DATETIME(6)" in ddl

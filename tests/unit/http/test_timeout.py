@@ -105,7 +105,7 @@ async def test_a_slow_body_is_408_and_closes_the_connection(
             "scheme": "http",
             "http_version": "1.1",
         }
-        await served.app(scope, receive, send)  # type: ignore[arg-type]
+        await served.app(scope, receive, send)
         exchange = Exchange(sent=sent)
         assert exchange.status == 408
         assert exchange.envelope["code"] == 40800

@@ -69,7 +69,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         nonlocal moved
         moved += seconds
 
-    monkeypatch.setattr(health.time, "monotonic", lambda: real() + moved)
+    monkeypatch.setattr(time, "monotonic", lambda: real() + moved)
     return move
 
 
