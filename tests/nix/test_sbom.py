@@ -56,7 +56,8 @@ def made_up_inputs() -> tuple[list[dict[str, Any]], str]:
         if name in LOCKED
     ]
     glibc, env = store_path("glibc-2.42"), store_path("groundwork-env")
-    entries = [(glibc, [glibc]), *((each["path"], [glibc]) for each in distributions)]
+    paths = [str(each["path"]) for each in distributions]
+    entries = [(glibc, [glibc]), *((path, [glibc]) for path in paths)]
     entries.append((env, [path for path, _ in entries]))
     registration = "".join(
         "\n".join([path, "sha256:aa", "1", "", str(len(references)), *references]) + "\n"
