@@ -47,6 +47,14 @@ fmt: $(ENVIRONMENT) ## format the code and mend what the linter can
 migrate: $(ENVIRONMENT) ## bring the database to this release's schema
 	$(BIN)groundwork migrate
 
+.PHONY: acceptance
+acceptance: $(ENVIRONMENT) ## run the acceptance suite on processes of this machine
+	$(BIN)python -m tests.system.acceptance.local
+
+.PHONY: services
+services: $(ENVIRONMENT) ## start a database and a Redis with throw-away data; prints the settings for them
+	$(BIN)python -m tests.services
+
 .PHONY: bench
 bench: $(ENVIRONMENT) ## measure against bare FastAPI; needs wrk
 	$(BIN)python -m tests.benchmarks
@@ -58,6 +66,10 @@ image: ## build the OCI image with Nix: ./result
 .PHONY: load
 load: image ## load the image into docker or podman
 	"$$(command -v docker || command -v podman || echo docker)" load --input result
+
+.PHONY: rename
+rename: ## make it your own service: make rename NAME=order-desk
+	@python3 nix/rename.py "$(NAME)"
 
 # --- the environment without Nix ------------------------------------------------------------
 

@@ -39,6 +39,7 @@
         system:
         import ./nix {
           inherit inputs lib;
+          inherit (self) packages;
           pkgs = nixpkgs.legacyPackages.${system};
           revision = self.rev or self.dirtyRev or "";
         }
@@ -47,17 +48,19 @@
     {
       packages = forAllSystems (system: groundwork.${system}.packages);
 
-      apps = forAllSystems (system: {
-        default = {
-          type = "app";
-          program = lib.getExe groundwork.${system}.packages.default;
-          meta.description = "The groundwork command";
-        };
-      });
+      apps = forAllSystems (system: groundwork.${system}.apps);
 
       devShells = forAllSystems (system: {
         default = groundwork.${system}.shell;
       });
+
+      nixosModules.default = import ./nix/module.nix { inherit (self) packages; };
+
+      # `nix flake init --template`, then `make rename NAME=…`.
+      templates.default = {
+        path = ./.;
+        description = "A FastAPI backend with its image, module, tests and CI";
+      };
 
       checks = forAllSystems (system: groundwork.${system}.checks);
 

@@ -6,11 +6,12 @@ lib.genAttrs
     "image"
     "image-stream"
     "image-demo"
+    "oci"
   ]
   (
     name:
     runCommandLocal name { } ''
-      echo "groundwork: ${name} is a Linux image: set up a Linux builder and run" \
+      echo "groundwork: ${name} is made on Linux: set up a Linux builder and run" \
         "nix build .#packages.aarch64-linux.${name}" >&2
       exit 1
     ''

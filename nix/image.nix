@@ -9,11 +9,7 @@
 let
   inherit (lib.importTOML ../pyproject.toml) project;
 
-  # Never `.secrets`, whatever lies in the folder.
-  configs = lib.fileset.toSource {
-    root = ../configs;
-    fileset = lib.fileset.fileFilter (file: lib.hasPrefix ".env." file.name) ../configs;
-  };
+  configs = import ./configs.nix { inherit lib; };
 
   users = dockerTools.fakeNss.override {
     extraPasswdLines = [ "groundwork:x:65532:65532:groundwork:/var/lib/groundwork:/sbin/nologin" ];
@@ -39,13 +35,13 @@ let
         inherit venv environment;
       };
       extraCommands = ''
-        mkdir -p bin configs var/lib/groundwork
+        mkdir -p bin configs var/lib/groundwork/exports var/lib/groundwork/logs
         mkdir -m 1777 tmp
         ln -s ${venv}/bin/groundwork bin/groundwork
         cp ${configs}/.env.* configs/
       '';
-      # A volume that is mounted here first takes the folder's owner.
-      fakeRootCommands = "chown 65532:65532 var/lib/groundwork";
+      # A volume that is mounted on one of them first takes its owner.
+      fakeRootCommands = "chown -R 65532:65532 var/lib/groundwork";
     };
 
   production = arguments {
@@ -68,7 +64,10 @@ let
   buildTar = image: dockerTools.buildLayeredImage (image // { compressor = "none"; });
 in
 {
-  image = buildTar production;
+  # With what it is to say of itself, for checks.
+  image = buildTar production // {
+    inherit (production) config;
+  };
   image-stream = dockerTools.streamLayeredImage production;
   image-demo = buildTar demo;
 }

@@ -4,6 +4,7 @@
   lib,
   callPackage,
   python312,
+  stdenv,
 }:
 let
   inherit (inputs) pyproject-nix uv2nix pyproject-build-systems;
@@ -28,38 +29,27 @@ let
     };
   };
 
-  # Bytecode, because without it the service starts three times as slowly; one process, a fixed hash
-  # seed and no time stamps, because uv's own compilation differs from one build to the next
-  # (`tool.uv.compile-bytecode` is off).
-  bytecode =
-    _final: prev:
-    lib.genAttrs (map (package: package.name) (lib.importTOML ../uv.lock).package) (
-      name:
-      prev.${name}.overrideAttrs (old: {
-        postInstall = ''
-          ${old.postInstall or ""}
-          PYTHONHASHSEED=0 ${interpreter.interpreter} -m compileall -f -q -j1 \
-            --invalidation-mode unchecked-hash "$out/${interpreter.sitePackages}"
-        '';
-      })
+  baseSet =
+    python:
+    (callPackage pyproject-nix.build.packages { inherit python; }).overrideScope (
+      lib.composeManyExtensions [
+        pyproject-build-systems.overlays.wheel
+        (workspace.mkPyprojectOverlay { sourcePreference = "wheel"; })
+      ]
     );
 
-  baseSet = (callPackage pyproject-nix.build.packages { python = interpreter; }).overrideScope (
-    lib.composeManyExtensions [
-      pyproject-build-systems.overlays.wheel
-      (workspace.mkPyprojectOverlay { sourcePreference = "wheel"; })
-    ]
-  );
+  # A signed Mach-O binary cannot be edited, and no image is made there.
+  shipped = if stdenv.hostPlatform.isLinux then callPackage ./interpreter.nix { } else interpreter;
 
-  set = baseSet.overrideScope (
+  set = (baseSet shipped).overrideScope (
     lib.composeManyExtensions [
       ownSource
-      bytecode
+      (callPackage ./distributions.nix { python = shipped; })
     ]
   );
 
   # Changes to the checkout show at once; hatchling needs `editables` for it.
-  editableSet = baseSet.overrideScope (
+  editableSet = (baseSet interpreter).overrideScope (
     lib.composeManyExtensions [
       (workspace.mkEditablePyprojectOverlay { root = "$REPO_ROOT"; })
       (final: prev: {
@@ -70,6 +60,13 @@ let
     ]
   );
 
+  stockSet = (baseSet interpreter).overrideScope ownSource;
+
+  everything.groundwork = [
+    "dev"
+    "embedded"
+  ];
+
   inherit (callPackage pyproject-nix.build.util { }) mkApplication;
 in
 rec {
@@ -78,16 +75,17 @@ rec {
   # What production runs.
   venv = set.mkVirtualEnv "groundwork-env" { groundwork = [ ]; };
 
+  # What is installed in it, ours first.
+  distributions = lib.unique ([ set.groundwork ] ++ set.resolveVirtualEnv { groundwork = [ ]; });
+
   # The same with the twins of MySQL and Redis.
   demoVenv = set.mkVirtualEnv "groundwork-demo-env" { groundwork = [ "embedded" ]; };
 
   # The checkout itself, with every extra and the tools that `make check` calls.
-  devVenv = editableSet.mkVirtualEnv "groundwork-dev-env" {
-    groundwork = [
-      "dev"
-      "embedded"
-    ];
-  };
+  devVenv = editableSet.mkVirtualEnv "groundwork-dev-env" everything;
+
+  # Ours as in production, with the tools and the test libraries, for checks.
+  checkVenv = stockSet.mkVirtualEnv "groundwork-check-env" everything;
 
   # `groundwork` alone: none of the commands that dependencies bring.
   application =

@@ -3,6 +3,7 @@
   mkShell,
   git,
   gnumake,
+  mariadb,
   mysql84,
   nixfmt-tree,
   python,
@@ -15,7 +16,9 @@ mkShell {
     python.devVenv
     git
     gnumake
+    # Before mariadb, which has a mysqld, too.
     mysql84
+    mariadb
     nixfmt-tree
     redis
     uv

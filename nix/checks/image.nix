@@ -2,9 +2,13 @@
 # dependency, shows here and not in a deployment.
 {
   runCommand,
+  writeText,
   image,
   jq,
 }:
+let
+  written = writeText "config.json" (builtins.toJSON image.config);
+in
 runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
   tar --extract --file ${image}
   config=$(jq --raw-output '.[0].Config' manifest.json)
@@ -13,7 +17,7 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
   done > files
 
   promise() {
-    jq --exit-status "$2" "$config" > /dev/null || { echo "no longer true: $1" >&2; exit 1; }
+    jq --exit-status "''${@:2}" "$config" > /dev/null || { echo "no longer true: $1" >&2; exit 1; }
   }
   promise "it runs as uid and gid 65532" '.config.User == "65532:65532"'
   promise "it serves when told nothing else" \
@@ -21,6 +25,8 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
   promise "it listens on 8000" '.config.ExposedPorts | has("8000/tcp")'
   promise "it speaks UTC and UTF-8" '.config.Env | contains(["TZ=Etc/UTC", "LC_ALL=C.UTF-8"])'
   promise "its health check needs no shell" '.config.Healthcheck.Test[0] == "CMD"'
+  promise "its configuration is that of nix/oci-config.nix" \
+    --slurpfile written ${written} '.config == $written[0]'
   promise "its date is not that of the build" '.created | startswith("1970-01-01")'
 
   has() {
@@ -28,6 +34,8 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
   }
   has "a /tmp for everyone" '^drwxrwxrwt 0/0 .* \./tmp/$'
   has "a data folder of its own" '^d.* 65532/65532 .* \./var/lib/groundwork/$'
+  has "a folder for exports" '^d.* 65532/65532 .* \./var/lib/groundwork/exports/$'
+  has "a folder for logs" '^d.* 65532/65532 .* \./var/lib/groundwork/logs/$'
   has "the settings of production" ' \./configs/\.env\.prod$'
   has "CA certificates" ' \./etc/ssl/certs/ca-certificates\.crt -> '
   has "time zones" '/share/zoneinfo/Asia/Shanghai'
@@ -37,6 +45,12 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
     ! grep --extended-regexp "$2" files >&2 || { echo "not wanted: $1" >&2; exit 1; }
   }
   lacks "secrets" '/\.secrets'
+  lacks "files that others may write" '^[^l].......w[^t]'
+  others=$(awk '$2 != "0/0" && $6 !~ "^\\./var/lib/groundwork/"' files)
+  [ -z "$others" ] || { echo "not wanted: files of another owner: $others" >&2; exit 1; }
+  lacks "what of the interpreter no service opens" '/(include/python[^/]*|lib/python3[^/]*/(test|idlelib|ensurepip))/.'
+  lacks "bytecode of other levels" '\.opt-[12]\.pyc'
+  lacks "what only compilers and tests read" '/site-packages/.*(\.pyx|\.h|\.a|/tests/.*)$'
   lacks "setuid and setgid files" '^-(..[sS]|.....[sS])'
 
   on_path=$(sed --quiet 's|.* \./bin/\([^ ]\+\).*|\1|p' files)

@@ -12,8 +12,11 @@ from internal.config.settings import Settings
 from internal.infra.database import database_url
 from tests.unit.config.folder import AES_SECRET, PROD, Folder, prod_folder
 
-# What no text of an environment or of a file's line can hold: NUL and lone surrogates.
-ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+# Without what no text of an environment or of a file's line can hold, NUL and lone surrogates; what
+# begins as an encrypted value does is one.
+ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
+    lambda password: not password.strip().startswith("ENC(")
+)
 HARD = ["p@ss/w:rd#%?& x", "' \" \\ ` $HOME ${X} %(y)s {z}", "a,b;c=d", "中文密码 ü", " lead", "\t"]
 
 

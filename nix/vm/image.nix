@@ -1,0 +1,92 @@
+# The image that is shipped, under podman: read-only, without capabilities, migrations from the same image.
+{
+  lib,
+  images,
+  stage,
+}:
+let
+  inherit (lib.importTOML ../../pyproject.toml) project;
+  reference = "groundwork:${project.version}";
+
+  options = [
+    "--network=host"
+    "--read-only"
+    "--cap-drop=all"
+    "--security-opt=no-new-privileges"
+    "--volume=/etc/keys:/run/secrets:ro"
+  ]
+  ++ lib.mapAttrsToList (key: value: "--env=${key}=${value}") {
+    APP_ENV = "prod";
+    HOST = "127.0.0.1";
+    DB_HOST = "127.0.0.1";
+    DB_USERNAME = "groundwork";
+    DB_DATABASE = "groundwork";
+    DB_PASSWORD_FILE = "/run/secrets/db";
+    REDIS_HOST = "127.0.0.1";
+    REDIS_PASSWORD_FILE = "/run/secrets/redis";
+    AES_SECRET_FILE = "/run/secrets/aes";
+    JWT_SECRET_FILE = "/run/secrets/jwt";
+  };
+in
+{
+  name = "groundwork-image";
+
+  nodes.machine = {
+    imports = [
+      stage.keys
+      stage.machine
+      stage.mysql
+      stage.redis
+    ];
+    virtualisation.memorySize = 3072;
+    virtualisation.oci-containers = {
+      backend = "podman";
+      containers.groundwork = {
+        image = reference;
+        imageFile = images.image;
+        pull = "never";
+        # After the migrations, which the script runs.
+        autoStart = false;
+        extraOptions = options;
+      };
+    };
+  };
+
+  testScript = ''
+    machine.start()
+    machine.wait_for_unit("mysql.service")
+    machine.wait_for_unit("redis.service")
+
+    with subtest("migrations from the same image"):
+        machine.succeed("podman load --input ${images.image}")
+        machine.succeed("podman run --rm ${lib.concatStringsSep " " options} ${reference} migrate >&2")
+
+    with subtest("it starts, ready and healthy"):
+        machine.succeed("systemctl start podman-groundwork.service")
+        machine.wait_until_succeeds("curl --fail http://127.0.0.1:8000/readyz", timeout=300)
+        machine.succeed("podman healthcheck run groundwork")
+
+    with subtest("it is nobody, and can write nothing"):
+        pid = machine.succeed("podman inspect --format '{{.State.Pid}}' groundwork").strip()
+        status = machine.succeed(f"cat /proc/{pid}/status")
+        assert "Uid:\t65532\t65532\t65532\t65532" in status, status
+        for line in status.splitlines():
+            if line.startswith("Cap"):
+                assert line.split()[1] == "0" * 16, line
+
+    with subtest("the acceptance suite"):
+        machine.succeed("${
+          stage.accept (
+            {
+              BASE_URL = "http://127.0.0.1:8000";
+            }
+            // stage.harm "DATABASE" "mysql.service"
+            // stage.harm "REDIS" "redis.service"
+          )
+        }")
+
+    with subtest("a stop is graceful"):
+        machine.succeed("systemctl stop podman-groundwork.service")
+        machine.succeed("journalctl -u podman-groundwork.service | grep 'Application shutdown complete'")
+  '';
+}
