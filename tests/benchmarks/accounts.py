@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import statistics
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
@@ -114,11 +115,34 @@ async def _logins(base: str, people: People) -> list[Row]:
             return new
 
         refreshes = await _per_second(refresh, tokens[:CHAINS])
+        known, unknown = await _failures(http, people)
     return [
         Row("logins, 50 at once", f"{logins:.1f} a second", "bcrypt of cost 12"),
         Row("longest stall of the loop meanwhile", f"{milliseconds:.0f} ms", ""),
         Row("refreshes, 4 at once", f"{refreshes:.0f} a second", ""),
+        Row("a wrong password, known account", _spread(known), ""),
+        Row("a wrong password, unknown account", _spread(unknown), "the same work"),
     ]
+
+
+async def _failures(http: httpx.AsyncClient, people: People) -> tuple[list[float], list[float]]:
+    """Milliseconds of failed logins, one after the other: of accounts there are, and of others."""
+    known: list[float] = []
+    unknown: list[float] = []
+    for username in people.usernames:
+        for measured, name in ((known, username), (unknown, f"no-{username}")):
+            started = time.perf_counter()
+            credentials = {"username": name, "password": "not the password"}
+            reply = await http.post("/v1/auth/login", json=credentials)
+            measured.append((time.perf_counter() - started) * 1000)
+            if reply.status_code != 401:  # a figure of something else
+                raise SystemExit(reply.text)
+    return known, unknown
+
+
+def _spread(milliseconds: list[float]) -> str:
+    tenths = statistics.quantiles(milliseconds, n=10)
+    return f"{statistics.median(milliseconds):.0f} ms ({tenths[0]:.0f} to {tenths[-1]:.0f})"
 
 
 async def _per_second[T](step: Callable[[T], Awaitable[T]], chains: list[T]) -> float:

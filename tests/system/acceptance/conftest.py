@@ -35,6 +35,8 @@ def base_url() -> str:
 @pytest.fixture
 def http(base_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=base_url, timeout=SECONDS, trust_env=False) as client:
+        # After a fault, a balancer learns a moment later than the replicas that all is well.
+        eventually(lambda: status(client, "/readyz") == 200, "ready before")
         yield client
 
 
