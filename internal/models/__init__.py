@@ -4,7 +4,10 @@ from internal.models import (
     api_client,
     audit_event,
     idempotency_key,
+    job,
+    job_event,
     login_session,
+    outbox_entry,
     refresh_token,
     user,
 )
@@ -13,7 +16,10 @@ __all__ = [
     "api_client",
     "audit_event",
     "idempotency_key",
+    "job",
+    "job_event",
     "login_session",
+    "outbox_entry",
     "refresh_token",
     "user",
 ]

@@ -12,6 +12,8 @@ from internal.services.accounts import Accounts
 from internal.services.audit import Audit
 from internal.services.clients import Clients
 from internal.services.idempotency import Idempotency
+from internal.services.jobs.service import Jobs
+from internal.services.kinds import KINDS
 from internal.services.login_lock import LoginLock
 from internal.services.passwords import PasswordHasher
 from internal.services.sessions import Sessions
@@ -28,6 +30,7 @@ class Services:
     audit: Audit
     clients: Clients
     idempotency: Idempotency
+    jobs: Jobs
     sessions: Sessions
     signed_requests: SignedRequests
     unit_of_work: UnitOfWork
@@ -54,6 +57,7 @@ def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis
         audit=Audit(unit_of_work),
         clients=Clients(unit_of_work, keys, signed_requests.forget),
         idempotency=Idempotency(unit_of_work, keys),
+        jobs=Jobs(unit_of_work, KINDS),
         sessions=sessions,
         signed_requests=signed_requests,
         unit_of_work=unit_of_work,

@@ -1,0 +1,46 @@
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from internal.dao.database_time import database_now
+from internal.models.outbox_entry import OutboxEntry
+
+
+class OutboxEntryDAO:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, job_id: int, queue: str, due_at: datetime) -> None:
+        self._session.add(OutboxEntry(job_id=job_id, queue=queue, due_at=due_at))
+        await self._session.flush()
+
+    async def lock_due(self, limit: int) -> Sequence[OutboxEntry]:
+        """The entries that are due, oldest first, without those that another replica has."""
+        statement = (
+            select(OutboxEntry)
+            .where(OutboxEntry.due_at <= database_now())
+            .order_by(OutboxEntry.due_at, OutboxEntry.job_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return (await self._session.scalars(statement)).all()
+
+    async def remove(self, entries: Sequence[OutboxEntry]) -> None:
+        keys = [(entry.due_at, entry.job_id) for entry in entries]
+        statement = delete(OutboxEntry).where(
+            tuple_(OutboxEntry.due_at, OutboxEntry.job_id).in_(keys)
+        )
+        await self._session.execute(statement.execution_options(synchronize_session=False))
+
+    async def remove_of(self, job_id: int, due_at: datetime) -> None:
+        await self._session.execute(
+            delete(OutboxEntry).where(OutboxEntry.due_at == due_at, OutboxEntry.job_id == job_id)
+        )
+
+    async def oldest_due(self) -> datetime | None:
+        """Since when the oldest entry that is due has been waiting."""
+        statement = select(func.min(OutboxEntry.due_at)).where(OutboxEntry.due_at <= database_now())
+        oldest: datetime | None = await self._session.scalar(statement)
+        return oldest

@@ -1,0 +1,71 @@
+"""The outbox: what is due is handed to whoever executes it, and then taken out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from loguru import logger
+
+from internal.dao.jobs import JobDAO
+from internal.dao.outbox_entries import OutboxEntryDAO
+from internal.models.outbox_entry import OutboxEntry
+from internal.services.unit_of_work import UnitOfWork
+
+BATCH = 100
+POLL_SECONDS = 1.0
+LONGEST_REST_SECONDS = 10.0
+
+# Hands jobs over, all or raises; one that was handed over twice is executed once.
+type Publish = Callable[[Sequence[OutboxEntry]], Awaitable[None]]
+
+_log = logger.bind(logger="dispatcher")
+
+
+class Dispatcher:
+    """Hands over what is due. Every replica has one, and none does what another is doing.
+
+    Args:
+        committed: set where this process has committed something new; it is then not waited for.
+    """
+
+    def __init__(
+        self, unit_of_work: UnitOfWork, publish: Publish, committed: asyncio.Event
+    ) -> None:
+        self._unit_of_work = unit_of_work
+        self._publish = publish
+        self._committed = committed
+
+    async def dispatch_due(self) -> int:
+        """Hands over a batch; returns its size.
+
+        The entries are locked until they are gone, so that a death in between leaves them to be
+        handed over again. Raises what `publish` raises; nothing is taken out then.
+        """
+        async with self._unit_of_work.begin() as session:
+            outbox = OutboxEntryDAO(session)
+            entries = await outbox.lock_due(BATCH)
+            if entries:
+                await self._publish(entries)
+                await outbox.remove(entries)
+                await JobDAO(session).mark_dispatched([entry.job_id for entry in entries])
+        return len(entries)
+
+    async def run(self) -> None:
+        """Dispatches until it is cancelled. Says once that it cannot, and that it can again."""
+        failures = 0
+        while True:
+            self._committed.clear()
+            try:
+                while await self.dispatch_due() == BATCH:
+                    pass
+            except Exception as error:  # noqa: BLE001 - database or broker away: it goes on later
+                failures += 1
+                if failures == 1:
+                    _log.error("jobs are not handed over: {}: {}", type(error).__name__, error)
+                await asyncio.sleep(min(0.5 * 2.0**failures, LONGEST_REST_SECONDS))
+                continue
+            if failures:
+                failures = 0
+                _log.info("jobs are handed over again")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._committed.wait(), POLL_SECONDS)

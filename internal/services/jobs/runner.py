@@ -1,0 +1,136 @@
+"""From a job's id to its end. Celery and the embedded twin both call it."""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from internal.core.backoff import RetryPolicy
+from internal.core.context import set_trace_id
+from internal.core.job_status import JobStatus
+from internal.models.job import Job
+from internal.services.jobs import states
+from internal.services.jobs.attempt import Attempt, Interrupted
+from internal.services.jobs.kind import Execution, JobFailed, Kind, TryAgain
+from internal.services.jobs.states import ClaimLost, Failure
+from internal.services.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from internal.services.assembly import Services
+
+_log = logger.bind(logger="jobs")
+
+
+class Runner:
+    """Executes jobs by their ids.
+
+    Args:
+        kinds: by name, what this release can do.
+        services: what the kinds' functions work with.
+    """
+
+    def __init__(
+        self, unit_of_work: UnitOfWork, kinds: Mapping[str, Kind[Any]], services: "Services"
+    ) -> None:
+        self._unit_of_work = unit_of_work
+        self._kinds = kinds
+        self._services = services
+        self._holder = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    async def run(self, job_id: int) -> JobStatus | None:
+        """Claims the job and executes it. Cancelling this call gives the job back at once.
+
+        Returns:
+            What became of it; None where there was nothing to do: the job is unknown, not due,
+            finished, somebody else's, or was taken away in the middle.
+        """
+        async with self._unit_of_work.begin() as session:
+            job = await states.claim(session, job_id, self._holder)
+        if job is None:
+            return None
+        set_trace_id(job.trace_id)
+        started = time.perf_counter()
+        try:
+            status = await self._execute(job)
+        except ClaimLost:
+            _log.bind(job_id=job.id, attempt=job.attempt).warning("the job was taken away")
+            return None
+        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        _log.bind(job_id=job.id, kind=job.kind, attempt=job.attempt, ms=milliseconds).info(
+            "job {}", status
+        )
+        return status
+
+    async def _execute(self, job: Job) -> JobStatus:
+        attempt = Attempt(self._unit_of_work, job)
+        kind = self._kinds.get(job.kind)
+        policy = kind.retry if kind else RetryPolicy()
+        try:
+            outcome = await self._outcome(kind, attempt)
+        except asyncio.CancelledError:
+            if not attempt.is_complete:
+                await attempt.record(lambda session: states.give_back(session, job))
+            raise
+        if isinstance(outcome, JobStatus):
+            return outcome
+        status = JobStatus.CANCELLED
+
+        async def write(session: AsyncSession) -> None:
+            nonlocal status
+            if outcome is Interrupted.CANCELLED:
+                await states.cancelled(session, job)
+            else:
+                failure = outcome if isinstance(outcome, Failure) else Failure("timed out")
+                status = await states.fail(session, job, failure, policy)
+
+        await attempt.record(write)
+        return status
+
+    async def _outcome(
+        self, kind: Kind[Any] | None, attempt: Attempt
+    ) -> JobStatus | Failure | Interrupted:
+        """Succeeded, or why not. Raises ClaimLost."""
+        job = attempt.job
+        try:
+            return await self._perform(kind, attempt)
+        except ClaimLost:
+            raise
+        except JobFailed as error:
+            return Failure(str(error), is_permanent=True)
+        except TryAgain as error:
+            return Failure(str(error), rest=error.after)
+        except Exception as error:  # noqa: BLE001 - whatever the kind's function raises is its outcome
+            _log.bind(job_id=job.id, kind=job.kind, attempt=job.attempt).exception("job failed")
+            return Failure(f"{type(error).__name__}; the log tells more")
+
+    async def _perform(self, kind: Kind[Any] | None, attempt: Attempt) -> JobStatus | Interrupted:
+        job = attempt.job
+        # What is strange is a newer release's, most likely, whose workers take the next attempts.
+        if kind is None:
+            raise TryAgain(f"this release does not know the kind {job.kind}")
+        try:
+            payload = kind.payload.model_validate(job.payload)
+        except ValidationError:
+            raise TryAgain("this release does not understand the payload") from None
+        execution = Execution(
+            job_id=job.id,
+            attempt=job.attempt,
+            owner_id=job.owner_id,
+            payload=payload,
+            services=self._services,
+            complete=attempt.complete,
+        )
+        result = await attempt.work(kind.run(execution), kind.timeout.total_seconds())
+        if attempt.is_complete:
+            return JobStatus.SUCCEEDED
+        if isinstance(result, Interrupted):
+            return result
+        async with attempt.complete(result):
+            return JobStatus.SUCCEEDED

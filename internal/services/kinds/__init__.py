@@ -1,0 +1,9 @@
+"""The kinds of jobs. One file is one kind; listed here, it is offered and executed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from internal.services.jobs.kind import Kind
+from internal.services.kinds import maintenance_purge
+
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (maintenance_purge.KIND,)}
