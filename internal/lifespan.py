@@ -1,26 +1,39 @@
 """The one place that knows the order of start and stop."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 from loguru import logger
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from internal.config.settings import AppEnv, Settings
 from internal.core.errors import StartError
 from internal.core.snowflake import Snowflake
+from internal.infra.background import running
 from internal.infra.database import create_probe_engine, open_database
 from internal.infra.logging import LineLog, install_logging
 from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.redis import create_client, open_redis
-from internal.services.assembly import assemble_services
+from internal.infra.task_manager import open_task_manager
+from internal.services.assembly import Services, assemble_services
 from internal.services.health import (
     PROBE_TIMEOUT_SECONDS,
     DatabaseCheck,
     Health,
     RedisCheck,
 )
+from internal.services.id_nodes import open_id_node
+from internal.services.jobs.dispatcher import Dispatcher, Publish
+from internal.services.jobs.embedded import embedded_publish
+from internal.services.jobs.runner import Runner
+from internal.services.kinds import KINDS
+from internal.services.leader import Leader
+from internal.services.leases import Leases
+from internal.services.periodic import Periodic
 from internal.services.resources import Limits, Resources
 from internal.services.unit_of_work import UnitOfWork
 
@@ -57,35 +70,110 @@ def create_lifespan(settings: Settings, lines: LineLog) -> Lifespan:
 
 
 async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources:
-    """Opens everything in the order of start; `stack` closes it in reverse.
+    """Opens everything that a replica has, in the order of start; `stack` closes it in reverse.
 
     Raises:
         StartError: a part cannot start.
     """
     start = StepLog()
-    database = await stack.enter_async_context(open_database(settings))
-    start.done("database")
-    redis = await stack.enter_async_context(open_redis(settings))
-    start.done("redis")
-    ids = Snowflake(settings.snowflake_node_id)
-    start.done("snowflake ids")
-    unit_of_work = UnitOfWork(database, ids)
-    services = assemble_services(settings, unit_of_work, redis)
-    start.done("signature authentication")
+    core = await open_core(settings, stack, start.done)
+    tasks = await stack.enter_async_context(open_task_manager(settings.shutdown_grace_seconds))
+    start.done("async task manager")
+    if settings.jobs_backend == "embedded":
+        publish = embedded_publish(tasks, Runner(core.unit_of_work, KINDS, core.services).run)
+    else:
+        publish = await stack.enter_async_context(open_celery(settings))
+    await stack.enter_async_context(running(_dispatcher(core, publish).run()))
+    if settings.scheduler_enabled:
+        await stack.enter_async_context(running(_leader(core).run()))
+        start.done("scheduler")
     health = await stack.enter_async_context(_open_health(settings))
     start.done("health")
     return Resources(
         settings=settings,
-        database=database,
-        redis=redis,
-        ids=ids,
-        unit_of_work=unit_of_work,
+        database=core.database,
+        redis=core.redis,
+        ids=core.ids,
+        unit_of_work=core.unit_of_work,
+        services=core.services,
+        tasks=tasks,
         health=health,
-        services=services,
         limits=Limits(
-            LocalLimits(settings.rate_limit_default), SharedLimits(settings.rate_limit_auth, redis)
+            LocalLimits(settings.rate_limit_default),
+            SharedLimits(settings.rate_limit_auth, core.redis),
         ),
     )
+
+
+@dataclass(frozen=True)
+class Core:
+    """What every process has that works on our data: replicas, workers, the scheduler."""
+
+    database: AsyncEngine
+    redis: Redis
+    ids: Snowflake
+    leases: Leases
+    unit_of_work: UnitOfWork
+    services: Services
+
+
+async def open_core(
+    settings: Settings, stack: AsyncExitStack, done: Callable[[str], None] = lambda _part: None
+) -> Core:
+    """Raises StartError."""
+    database = await stack.enter_async_context(open_database(settings))
+    done("database")
+    redis = await stack.enter_async_context(open_redis(settings))
+    done("redis")
+    ids = Snowflake(settings.snowflake_node_id)
+    unit_of_work = UnitOfWork(database, ids)
+    leases = Leases(unit_of_work)
+    await stack.enter_async_context(open_id_node(leases, ids))
+    done("snowflake ids")
+    services = assemble_services(settings, unit_of_work, redis)
+    done("signature authentication")
+    return Core(database, redis, ids, leases, unit_of_work, services)
+
+
+@asynccontextmanager
+async def open_run(settings: Settings) -> AsyncGenerator[Callable[[int], Awaitable[object]]]:
+    """Executing jobs by their ids, with everything that this takes: a worker's child process."""
+    async with AsyncExitStack() as stack:
+        core = await open_core(settings, stack)
+        yield Runner(core.unit_of_work, KINDS, core.services).run
+
+
+@asynccontextmanager
+async def open_scheduler(settings: Settings) -> AsyncGenerator[None]:
+    """The scheduler in a process of its own. It hands over what is due, like every replica."""
+    async with AsyncExitStack() as stack:
+        core = await open_core(settings, stack)
+        if settings.jobs_backend == "celery":
+            publish = await stack.enter_async_context(open_celery(settings))
+            await stack.enter_async_context(running(_dispatcher(core, publish).run()))
+        await stack.enter_async_context(running(_leader(core).run()))
+        yield
+
+
+@asynccontextmanager
+async def open_celery(settings: Settings) -> AsyncGenerator[Publish]:
+    """Handing jobs over to Celery; it is loaded and connects when there is the first."""
+    from internal.infra.celery import CeleryPublisher  # noqa: PLC0415 - not of an embedded replica
+
+    publisher = CeleryPublisher(settings)
+    try:
+        yield publisher.publish
+    finally:
+        publisher.close()
+
+
+def _dispatcher(core: Core, publish: Publish) -> Dispatcher:
+    return Dispatcher(core.unit_of_work, publish, core.services.jobs.committed)
+
+
+def _leader(core: Core) -> Leader:
+    periodic = Periodic(core.unit_of_work, core.leases, core.services.jobs)
+    return Leader(core.leases, "scheduler", periodic.lead)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from internal.cli import clients, config, migrate, openapi, serve, users
+from internal.cli import clients, config, migrate, openapi, scheduler, serve, users, worker
 
 EXIT_FAILED = 1
 
@@ -16,6 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.command("scheduler")(scheduler.scheduler)
 app.command("migrate")(migrate.migrate)
 app.command("openapi")(openapi.openapi)
 app.add_typer(config.app, name="config")

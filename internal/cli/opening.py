@@ -29,13 +29,17 @@ def run_with_services[R](work: "Callable[[Services], Awaitable[R]]") -> R:
         from internal.infra.database import open_database
         from internal.infra.redis import TIMEOUT_SECONDS, create_client
         from internal.services.assembly import assemble_services
+        from internal.services.id_nodes import open_id_node
+        from internal.services.leases import Leases
         from internal.services.unit_of_work import UnitOfWork
 
         # Redis is at hand and not asked: accounts and clients are rows.
         redis = create_client(settings, connections=1, timeout=TIMEOUT_SECONDS)
         async with open_database(settings) as database, redis:
-            unit_of_work = UnitOfWork(database, Snowflake(settings.snowflake_node_id))
-            return await work(assemble_services(settings, unit_of_work, redis))
+            ids = Snowflake(settings.snowflake_node_id)
+            unit_of_work = UnitOfWork(database, ids)
+            async with open_id_node(Leases(unit_of_work), ids):
+                return await work(assemble_services(settings, unit_of_work, redis))
 
     try:
         return asyncio.run(opened())

@@ -84,7 +84,7 @@ class JobDAO(BaseDAO[Job]):
 
     async def event_counts(self, job_ids: Collection[int]) -> dict[int, int]:
         statement = select(Job.id, Job.events).where(Job.id.in_(job_ids))
-        return dict((await self._session.execute(statement)).tuples().all())
+        return dict((await self._session.execute(statement)).all())
 
     async def purge(self, finished_before: datetime, limit: int) -> int:
         """Deletes the oldest jobs that ended before then, with their events; how many."""

@@ -207,6 +207,7 @@ _CHATTY = (
     "aiosqlite",
     "alembic.runtime.plugins",
     "asyncio",
+    "celery",
     "sqlalchemy.engine.Engine.migrate",
     "sqlalchemy.engine.Engine.probe",
 )

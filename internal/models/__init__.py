@@ -6,10 +6,13 @@ from internal.models import (
     idempotency_key,
     job,
     job_event,
+    lease,
     login_session,
     outbox_entry,
     refresh_token,
+    scheduler_tick,
     user,
+    webhook_endpoint,
 )
 
 __all__ = [
@@ -18,8 +21,11 @@ __all__ = [
     "idempotency_key",
     "job",
     "job_event",
+    "lease",
     "login_session",
     "outbox_entry",
     "refresh_token",
+    "scheduler_tick",
     "user",
+    "webhook_endpoint",
 ]

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from internal.config.settings import Settings
 from internal.core.snowflake import Snowflake
 from internal.infra.rate_limits import LocalLimits, SharedLimits
+from internal.infra.task_manager import TaskManager
 from internal.services.assembly import Services
 from internal.services.health import Health
 from internal.services.unit_of_work import UnitOfWork
@@ -28,6 +29,7 @@ class Resources:
     redis: Redis
     ids: Snowflake
     unit_of_work: UnitOfWork
+    tasks: TaskManager
     health: Health
     services: Services
     limits: Limits

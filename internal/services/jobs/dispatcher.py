@@ -8,15 +8,14 @@ from loguru import logger
 
 from internal.dao.jobs import JobDAO
 from internal.dao.outbox_entries import OutboxEntryDAO
-from internal.models.outbox_entry import OutboxEntry
 from internal.services.unit_of_work import UnitOfWork
 
 BATCH = 100
 POLL_SECONDS = 1.0
 LONGEST_REST_SECONDS = 10.0
 
-# Hands jobs over, all or raises; one that was handed over twice is executed once.
-type Publish = Callable[[Sequence[OutboxEntry]], Awaitable[None]]
+# Hands jobs (id, queue) over, all or raises; one that was handed over twice is executed once.
+type Publish = Callable[[Sequence[tuple[int, str]]], Awaitable[None]]
 
 _log = logger.bind(logger="dispatcher")
 
@@ -45,7 +44,7 @@ class Dispatcher:
             outbox = OutboxEntryDAO(session)
             entries = await outbox.lock_due(BATCH)
             if entries:
-                await self._publish(entries)
+                await self._publish([(entry.job_id, entry.queue) for entry in entries])
                 await outbox.remove(entries)
                 await JobDAO(session).mark_dispatched([entry.job_id for entry in entries])
         return len(entries)
@@ -61,7 +60,8 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - database or broker away: it goes on later
                 failures += 1
                 if failures == 1:
-                    _log.error("jobs are not handed over: {}: {}", type(error).__name__, error)
+                    reason = str(error).partition("\n")[0]
+                    _log.warning("jobs wait: {}: {}", type(error).__name__, reason)
                 await asyncio.sleep(min(0.5 * 2.0**failures, LONGEST_REST_SECONDS))
                 continue
             if failures:

@@ -3,6 +3,7 @@
 A status moves by compare-and-set: repeated, late or raced, a step finds that it is not its turn.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -145,7 +146,7 @@ async def put_back_lost(session: AsyncSession) -> int:
     return len(lost)
 
 
-async def put_back_abandoned(session: AsyncSession, policy_of: dict[str, RetryPolicy]) -> int:
+async def put_back_abandoned(session: AsyncSession, policy_of: Callable[[str], RetryPolicy]) -> int:
     """What was claimed by somebody who has not been heard of since: another attempt, or dead."""
     abandoned = await JobDAO(session).lock_abandoned(REAP_BATCH)
     for job in abandoned:
@@ -153,7 +154,7 @@ async def put_back_abandoned(session: AsyncSession, policy_of: dict[str, RetryPo
             await cancelled(session, job)
         else:
             failure = Failure("the worker died or was cut off")
-            await fail(session, job, failure, policy_of.get(job.kind, RetryPolicy()))
+            await fail(session, job, failure, policy_of(job.kind))
     return len(abandoned)
 
 

@@ -194,24 +194,6 @@ def test_two_passwords_that_differ_are_one_line(
     assert rows(embedded, "users") == []
 
 
-def test_without_a_node_id_what_needs_ids_is_one_line_and_a_list_goes_on(
-    groundwork: Groundwork, embedded: Folder
-) -> None:
-    create(groundwork)
-    del embedded.environ["SNOWFLAKE_NODE_ID"]
-    for command in (
-        ("create-admin", "grace"),
-        ("disable", "ada"),
-        ("reset-password", "ada"),
-    ):
-        done = groundwork("users", *command, stdin=OTHER.encode())
-        assert refusal(done).startswith("SNOWFLAKE_NODE_ID")
-    assert groundwork("users", "list").code == 0
-    (user,) = rows(embedded, "users")
-    assert user["disabled_at"] is None
-    assert has_password(user, PASSWORD)
-
-
 @pytest.mark.parametrize(
     "command", [("create-admin", "ada"), ("list",), ("disable", "ada"), ("reset-password", "ada")]
 )

@@ -76,7 +76,8 @@ async def test_parts_open_in_order_and_close_in_reverse(
     ]
     steps = [line for line in lines.all if line["message"].startswith("started ")]
     assert [step["part"] for step in steps] == [
-        *("database", "redis", "snowflake ids", "signature authentication", "health")
+        *("database", "redis", "snowflake ids", "signature authentication"),
+        *("async task manager", "scheduler", "health"),
     ]
     assert all(step["ms"] >= 0 for step in steps)
     messages = [line["message"] for line in lines.all]

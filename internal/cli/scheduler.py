@@ -1,0 +1,18 @@
+def scheduler() -> None:
+    """Run the periodic jobs until SIGTERM or SIGINT, when no other process does."""
+    import asyncio
+    import signal
+
+    from internal.cli.loading import settings_with_logging
+    from internal.lifespan import open_scheduler
+
+    settings = settings_with_logging()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with open_scheduler(settings):
+            await stop.wait()
+
+    asyncio.run(run())
