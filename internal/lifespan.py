@@ -30,6 +30,7 @@ from internal.services.id_nodes import open_id_node
 from internal.services.jobs.dispatcher import Dispatcher, Publish
 from internal.services.jobs.embedded import embedded_publish
 from internal.services.jobs.runner import Runner
+from internal.services.jobs.watch import JobWatch
 from internal.services.kinds import KINDS
 from internal.services.leader import Leader
 from internal.services.leases import Leases
@@ -89,6 +90,8 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
         start.done("scheduler")
     health = await stack.enter_async_context(_open_health(settings))
     start.done("health")
+    job_watch = JobWatch(core.services.jobs, lambda: health.draining)
+    await stack.enter_async_context(running(job_watch.run()))
     return Resources(
         settings=settings,
         database=core.database,
@@ -97,6 +100,7 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
         unit_of_work=core.unit_of_work,
         services=core.services,
         tasks=tasks,
+        job_watch=job_watch,
         health=health,
         limits=Limits(
             LocalLimits(settings.rate_limit_default),

@@ -46,6 +46,7 @@ _TAGS = {
     "users": "Accounts: all for admins, one's own for everybody.",
     "clients": "API clients and their secrets, for admins.",
     "audit": "Who did what to which object, for admins.",
+    "jobs": "Work that outlives its request.",
     "internal": "Signed requests of other services.",
     "health": "Probes.",
 }

@@ -1,7 +1,7 @@
 """Jobs as their owners see them: submitted, looked at, cancelled, put back."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -102,7 +102,7 @@ class Jobs:
         async with self._unit_of_work.read() as session:
             return await JobEventDAO(session).after(job_id, after)
 
-    async def event_counts(self, job_ids: Sequence[int]) -> dict[int, int]:
+    async def event_counts(self, job_ids: Collection[int]) -> dict[int, int]:
         async with self._unit_of_work.read() as session:
             return await JobDAO(session).event_counts(job_ids)
 
