@@ -125,6 +125,8 @@ def test_an_operation_has_one_success_in_the_envelope_with_every_field_in_it(
     operation: Operation,
 ) -> None:
     (success,) = (reply for status, reply in replies(operation) if status < "300")
+    if "text/event-stream" in success["content"]:
+        return  # each event is a reply of its own
     schema = resolved(success["content"]["application/json"]["schema"])
     fields = ["code", "message", "data", "trace_id"]
     assert list(schema["properties"]) == schema["required"] == fields
