@@ -179,7 +179,7 @@ def _checked(kind: Kind[Any], payload: dict[str, Any]) -> dict[str, Any]:
                 for item in error.errors(include_url=False, include_input=False)
             ]
         ) from None
-    if len(parsed.model_dump_json()) > MAX_PAYLOAD_BYTES:
+    if len(parsed.model_dump_json().encode()) > MAX_PAYLOAD_BYTES:
         raise PayloadTooLarge
     stored: dict[str, Any] = parsed.model_dump(mode="json")
     return stored
