@@ -30,6 +30,7 @@ from internal.services.id_nodes import open_id_node
 from internal.services.jobs.dispatcher import Dispatcher, Publish
 from internal.services.jobs.embedded import embedded_publish
 from internal.services.jobs.runner import Runner
+from internal.services.jobs.watch import JobWatch
 from internal.services.kinds import KINDS
 from internal.services.leader import Leader
 from internal.services.leases import Leases
@@ -84,6 +85,8 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
     else:
         publish = await stack.enter_async_context(open_celery(settings))
     await stack.enter_async_context(running(_dispatcher(core, publish).run()))
+    watch = JobWatch(core.services.jobs)
+    await stack.enter_async_context(running(watch.run()))
     if settings.scheduler_enabled:
         await stack.enter_async_context(running(_leader(core).run()))
         start.done("scheduler")
@@ -97,6 +100,7 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
         unit_of_work=core.unit_of_work,
         services=core.services,
         tasks=tasks,
+        watch=watch,
         health=health,
         limits=Limits(
             LocalLimits(settings.rate_limit_default),

@@ -9,6 +9,7 @@ from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.task_manager import TaskManager
 from internal.services.assembly import Services
 from internal.services.health import Health
+from internal.services.jobs.watch import JobWatch
 from internal.services.unit_of_work import UnitOfWork
 
 
@@ -30,6 +31,7 @@ class Resources:
     ids: Snowflake
     unit_of_work: UnitOfWork
     tasks: TaskManager
+    watch: JobWatch
     health: Health
     services: Services
     limits: Limits
