@@ -29,6 +29,7 @@ ROUTERS: Sequence[APIRouter] = (
     clients.router,
     jobs.router,
     audit.router,
+    jobs.router,
     internal_api.router,
 )
 

@@ -85,13 +85,13 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
     else:
         publish = await stack.enter_async_context(open_celery(settings))
     await stack.enter_async_context(running(_dispatcher(core, publish).run()))
-    watch = JobWatch(core.services.jobs)
-    await stack.enter_async_context(running(watch.run()))
     if settings.scheduler_enabled:
         await stack.enter_async_context(running(_leader(core).run()))
         start.done("scheduler")
     health = await stack.enter_async_context(_open_health(settings))
     start.done("health")
+    job_watch = JobWatch(core.services.jobs)
+    await stack.enter_async_context(running(job_watch.run()))
     return Resources(
         settings=settings,
         database=core.database,
@@ -100,7 +100,7 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
         unit_of_work=core.unit_of_work,
         services=core.services,
         tasks=tasks,
-        watch=watch,
+        job_watch=job_watch,
         health=health,
         limits=Limits(
             LocalLimits(settings.rate_limit_default),

@@ -73,7 +73,7 @@ class DrainingServer(uvicorn.Server):
             await self.on_tick(0)  # keeps the Date header right
             await asyncio.sleep(0.1)
         # Now and not before: balancers send the streams' clients to another replica.
-        resources.watch.close()
+        resources.job_watch.close()
         await super().shutdown(sockets)
 
 

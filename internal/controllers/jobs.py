@@ -42,12 +42,12 @@ type LastEventId = Annotated[
 
 @router.post(
     "",
-    operation_id="submitJob",
+    operation_id="createJob",
     status_code=202,
     response_model=Envelope[JobView],
     responses=errors(UnknownKind, TooFarAhead),
 )
-async def submit_job(
+async def create_job(
     body: NewJob,
     request: Request,
     caller: UserCaller,
@@ -112,7 +112,7 @@ async def open_stream(
 ) -> AsyncGenerator[JobStream]:
     """A dependency, because what it refuses must be refused before the reply has started."""
     job = await resources.services.jobs.get(caller, job_id)
-    with resources.watch.stream(caller, job, last_event_id) as stream:
+    with resources.job_watch.stream(caller, job, last_event_id) as stream:
         if JobStatus(job.status).is_final and last_event_id >= job.events:
             response.status_code = 204
             stream.end()
@@ -121,7 +121,7 @@ async def open_stream(
 
 @router.get(
     "/{job_id}/events",
-    operation_id="streamJobEvents",
+    operation_id="followJob",
     response_class=EventSourceResponse,
     responses={
         200: {"model": JobEventView},  # of each event's data
@@ -129,7 +129,7 @@ async def open_stream(
         **errors(NotFound, TooManyOwnStreams, TooManyStreams),
     },
 )
-async def stream_job_events(
+async def follow_job(
     stream: Annotated[JobStream, Depends(open_stream)],
 ) -> AsyncGenerator[ServerSentEvent]:
     """The job's changes of status as server-sent events, from the first, until its final status.

@@ -31,7 +31,7 @@ class Resources:
     ids: Snowflake
     unit_of_work: UnitOfWork
     tasks: TaskManager
-    watch: JobWatch
+    job_watch: JobWatch
     health: Health
     services: Services
     limits: Limits

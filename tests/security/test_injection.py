@@ -48,7 +48,16 @@ NO_TEXT = ("\\ud800", "\\udfff\\ud800", "\\u0000")  # as JSON writes them
 HEADERS = (
     *("x-trace-id", "traceparent", "accept-language", "accept-encoding", "user-agent", "cookie"),
     *("idempotency-key", "x-forwarded-for", "forwarded", "authorization", "origin", "referer"),
-    *("x-client-id", "x-timestamp", "x-nonce", "x-signature", "content-type", "host", "range", "last-event-id"),
+    *(
+        "x-client-id",
+        "x-timestamp",
+        "x-nonce",
+        "x-signature",
+        "content-type",
+        "host",
+        "range",
+        "last-event-id",
+    ),
 )
 QUERIES = {
     "GET /v1/users": ("page", "limit", "sort", "username", "role"),

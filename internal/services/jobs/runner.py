@@ -6,8 +6,10 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from loguru import logger
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,15 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from internal.core.backoff import RetryPolicy
 from internal.core.context import set_trace_id
 from internal.core.job_status import JobStatus
+from internal.infra.database import DATABASE_AWAY, is_away
 from internal.models.job import Job
 from internal.services.jobs import states
 from internal.services.jobs.attempt import Attempt, Interrupted
 from internal.services.jobs.kind import Execution, JobFailed, Kind, TryAgain
-from internal.services.jobs.states import ClaimLost, Failure
+from internal.services.jobs.states import LOST_AFTER, ClaimLost, Failure
 from internal.services.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from internal.services.assembly import Services
+
+CLAIM_RETRY_SECONDS = 0.5
 
 _log = logger.bind(logger="jobs")
 
@@ -51,8 +56,7 @@ class Runner:
             What became of it; None where there was nothing to do: the job is unknown, not due,
             finished, somebody else's, or was taken away in the middle.
         """
-        async with self._unit_of_work.begin() as session:
-            job = await states.claim(session, job_id, self._holder)
+        job = await self._claim(job_id)
         if job is None:
             return None
         set_trace_id(job.trace_id)
@@ -68,6 +72,18 @@ class Runner:
         )
         return status
 
+    async def _claim(self, job_id: int) -> Job | None:
+        """While the database is away, waits for it: a job that is dropped is late by a minute."""
+        until = time.monotonic() + LOST_AFTER.total_seconds()
+        while True:
+            try:
+                async with self._unit_of_work.begin() as session:
+                    return await states.claim(session, job_id, self._holder)
+            except DATABASE_AWAY as error:
+                if not is_away(error) or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(CLAIM_RETRY_SECONDS)
+
     async def _execute(self, job: Job) -> JobStatus:
         attempt = Attempt(self._unit_of_work, job)
         kind = self._kinds.get(job.kind)
@@ -76,10 +92,11 @@ class Runner:
             outcome = await self._outcome(kind, attempt)
         except asyncio.CancelledError:
             if not attempt.is_complete:
-                await attempt.record(lambda session: states.give_back(session, job))
+                await _give_back(attempt)
             raise
-        if isinstance(outcome, JobStatus):
-            return outcome
+        # What is raised after the completion has no say any more.
+        if attempt.is_complete or isinstance(outcome, JobStatus):
+            return JobStatus.SUCCEEDED
         status = JobStatus.CANCELLED
 
         async def write(session: AsyncSession) -> None:
@@ -132,5 +149,11 @@ class Runner:
             return JobStatus.SUCCEEDED
         if isinstance(result, Interrupted):
             return result
-        async with attempt.complete(result):
-            return JobStatus.SUCCEEDED
+        await attempt.record(lambda session: states.succeed(session, job, result))
+        return JobStatus.SUCCEEDED
+
+
+async def _give_back(attempt: Attempt) -> None:
+    """Though its execution is being cancelled; whoever has taken it away may keep it."""
+    with anyio.CancelScope(shield=True), suppress(ClaimLost):
+        await attempt.record(lambda session: states.give_back(session, attempt.job))

@@ -73,16 +73,16 @@ async def prolong(session: AsyncSession, job: Job) -> bool:
 
 async def succeed(session: AsyncSession, job: Job, result: object) -> None:
     """Raises ClaimLost."""
-    await _settle(session, job, JobStatus.SUCCEEDED, finished_at=utc_now(), result=result)
+    values = {"finished_at": utc_now(), "result": result, "error": None}
+    await _settle(session, job, JobStatus.SUCCEEDED, **values)
 
 
 async def fail(session: AsyncSession, job: Job, failure: Failure, policy: RetryPolicy) -> JobStatus:
-    """Ends an attempt: failed, dead, or queued again after a rest. Raises ClaimLost."""
+    """Ends an attempt: failed, dead, queued again after a rest, or cancelled. Raises ClaimLost."""
     error = failure.reason[:MAX_ERROR_CHARACTERS]
     if not failure.is_permanent and job.attempt < job.max_attempts:
         rest = max(policy.rest(job.attempt), failure.rest or timedelta())
-        await _again(session, job, utc_now() + rest, error=error)
-        return JobStatus.QUEUED
+        return await _again(session, job, utc_now() + rest, error=error)
     status = JobStatus.FAILED if failure.is_permanent else JobStatus.DEAD
     await _settle(session, job, status, finished_at=utc_now(), error=error)
     return status
@@ -131,6 +131,7 @@ async def retry(session: AsyncSession, job: Job, policy: RetryPolicy) -> bool:
         return False
     job.max_attempts = job.attempt + policy.max_attempts
     job.next_run_at, job.finished_at, job.cancel_requested = utc_now(), None, False
+    job.dispatched_at = None
     await _move(session, job, JobStatus.QUEUED)
     await OutboxEntryDAO(session).add(job.id, job.queue, job.next_run_at)
     return True
@@ -158,9 +159,15 @@ async def put_back_abandoned(session: AsyncSession, policy_of: Callable[[str], R
     return len(abandoned)
 
 
-async def _again(session: AsyncSession, job: Job, due_at: datetime, **values: object) -> None:
+async def _again(session: AsyncSession, job: Job, due_at: datetime, **values: object) -> JobStatus:
+    """Back into the queue, but for a job that somebody has cancelled while it ran."""
+    held = await JobDAO(session).lock(job.id)
+    if held is not None and held.cancel_requested:
+        await cancelled(session, job)
+        return JobStatus.CANCELLED
     await _settle(session, job, JobStatus.QUEUED, next_run_at=due_at, **values)
     await OutboxEntryDAO(session).add(job.id, job.queue, due_at)
+    return JobStatus.QUEUED
 
 
 async def _settle(session: AsyncSession, job: Job, status: JobStatus, **values: Any) -> None:  # noqa: ANN401
