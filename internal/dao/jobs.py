@@ -2,7 +2,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, case, delete, func, select, update
 
 from internal.core.job_status import JobStatus
 from internal.dao.base import BaseDAO
@@ -51,19 +51,19 @@ class JobDAO(BaseDAO[Job]):
 
     async def settle(self, job_id: int, attempt: int, **values: object) -> bool:
         """Ends an execution; False where it is not this one's to end any more."""
-        released = {"claimed_by": None, "claim_expires_at": None, "events": Job.events + 1}
-        return bool(await self._set(_is_held(job_id, attempt), **released, **values))
+        released = {"claimed_by": None, "claim_expires_at": None, "dispatched_at": None}
+        values = {**released, "events": Job.events + 1, **values}
+        return bool(await self._set(_is_held(job_id, attempt), **values))
 
     async def mark_dispatched(self, job_ids: Collection[int]) -> None:
-        statement = (
-            update(Job)
-            .where(Job.id.in_(job_ids), Job.status == JobStatus.QUEUED)
-            .values(dispatched_at=database_now())
-            # By the index of statuses, it would wait for whoever claims other jobs.
-            .with_hint("FORCE INDEX (PRIMARY)", dialect_name="mysql")
-            .execution_options(synchronize_session=False)
-        )
-        await self._session.execute(statement)
+        """Those that still wait: some may have been claimed already.
+
+        By their ids alone: through the index of another column, two replicas would lock each
+        other's rows, and one of them would be the victim of a deadlock.
+        """
+        waits = Job.status == JobStatus.QUEUED
+        dispatched_at = case((waits, database_now()), else_=Job.dispatched_at)
+        await self._set((Job.id.in_(job_ids),), dispatched_at=dispatched_at)
 
     async def lock_lost(self, after: timedelta, limit: int) -> Sequence[Job]:
         """Jobs that were handed to the broker so long ago and that nobody has claimed."""

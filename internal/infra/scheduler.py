@@ -72,4 +72,5 @@ async def _run(job: PeriodicJob) -> None:
     try:
         await job.run(job.scheduled_at(datetime.now(UTC)))
     except Exception as error:  # noqa: BLE001 - the next run comes
-        _log.bind(job=job.name).error("{}: {}: {}", job.name, type(error).__name__, error)
+        reason = str(error).partition("\n")[0]
+        _log.bind(job=job.name).error("{}: {}: {}", job.name, type(error).__name__, reason)

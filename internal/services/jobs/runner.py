@@ -17,15 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from internal.core.backoff import RetryPolicy
 from internal.core.context import set_trace_id
 from internal.core.job_status import JobStatus
+from internal.infra.database import DATABASE_AWAY, is_away
 from internal.models.job import Job
 from internal.services.jobs import states
 from internal.services.jobs.attempt import Attempt, Interrupted
 from internal.services.jobs.kind import Execution, JobFailed, Kind, TryAgain
-from internal.services.jobs.states import ClaimLost, Failure
+from internal.services.jobs.states import LOST_AFTER, ClaimLost, Failure
 from internal.services.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from internal.services.assembly import Services
+
+CLAIM_RETRY_SECONDS = 0.5
 
 _log = logger.bind(logger="jobs")
 
@@ -53,8 +56,7 @@ class Runner:
             What became of it; None where there was nothing to do: the job is unknown, not due,
             finished, somebody else's, or was taken away in the middle.
         """
-        async with self._unit_of_work.begin() as session:
-            job = await states.claim(session, job_id, self._holder)
+        job = await self._claim(job_id)
         if job is None:
             return None
         set_trace_id(job.trace_id)
@@ -69,6 +71,18 @@ class Runner:
             "job {}", status
         )
         return status
+
+    async def _claim(self, job_id: int) -> Job | None:
+        """While the database is away, waits for it: a job that is dropped is late by a minute."""
+        until = time.monotonic() + LOST_AFTER.total_seconds()
+        while True:
+            try:
+                async with self._unit_of_work.begin() as session:
+                    return await states.claim(session, job_id, self._holder)
+            except DATABASE_AWAY as error:
+                if not is_away(error) or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(CLAIM_RETRY_SECONDS)
 
     async def _execute(self, job: Job) -> JobStatus:
         attempt = Attempt(self._unit_of_work, job)
