@@ -27,6 +27,7 @@ ROUTERS: Sequence[APIRouter] = (
     auth.router,
     users.router,
     clients.router,
+    jobs.router,
     audit.router,
     jobs.router,
     internal_api.router,

@@ -90,7 +90,7 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
         start.done("scheduler")
     health = await stack.enter_async_context(_open_health(settings))
     start.done("health")
-    job_watch = JobWatch(core.services.jobs, lambda: health.draining)
+    job_watch = JobWatch(core.services.jobs)
     await stack.enter_async_context(running(job_watch.run()))
     return Resources(
         settings=settings,

@@ -74,6 +74,8 @@ class DrainingServer(uvicorn.Server):
             await asyncio.sleep(0.1)
         # One grace for all: what requests take of it, tasks do not have.
         resources.tasks.drain_by(time.monotonic() + resources.settings.shutdown_grace_seconds)
+        # Now and not before: balancers send the streams' clients to another replica.
+        resources.job_watch.close()
         await super().shutdown(sockets)
 
 

@@ -32,7 +32,7 @@ class JobEventDAO:
         )
         await self._session.flush()
 
-    async def after(self, job_id: int, sequence: int, limit: int = 100) -> Sequence[JobEvent]:
+    async def after(self, job_id: int, sequence: int, limit: int) -> Sequence[JobEvent]:
         statement = (
             select(JobEvent)
             .where(JobEvent.job_id == job_id, JobEvent.sequence > sequence)

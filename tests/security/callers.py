@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from tests.security.accounts import PASSWORD, Person, Replica
+from tests.security.accounts import PASSWORD, Person, Replica, make_job
 
 ROLES = ("nobody", "user", "other", "admin", "disabled", "scopeless", "scoped")
 CLIENTS = ("scopeless", "scoped")
@@ -20,8 +20,8 @@ _numbers = count()
 class Callers:
     """A service, and those who call it: users, logged in, and API clients.
 
-    The routes with an object in their path are asked for `user`'s account and for the client
-    `target`.
+    The routes with an object in their path are asked for `user`'s account, for a new job of
+    `user`'s, and for the client `target`.
     """
 
     service: Replica
@@ -34,8 +34,17 @@ class Callers:
             user_id=self.service.populated.ids["user"],
             client_id=self.service.populated.keys["target"].client_id,
             name="swagger-ui.css",
+            job_id=await self._job_for(route),
         )
         return await self.send(role, method, path, json=self.body(role, route), **more)
+
+    async def _job_for(self, route: str) -> int:
+        """One in the status that the route is for: a stream is to end, so its job is finished."""
+        if "{job_id}" not in route:
+            return 0
+        user_id = self.service.populated.ids["user"]
+        is_cancelled = route.endswith(("/retry", "/events"))
+        return await make_job(self.service.services, user_id, is_cancelled=is_cancelled)
 
     async def send(self, role: str, method: str, path: str, **more: Any) -> httpx.Response:
         if role in CLIENTS:
@@ -59,6 +68,7 @@ class Callers:
             "PATCH /v1/users/{user_id}": {"display_name": "Ada"},
             "POST /v1/clients": {"name": unique},
             "POST /v1/clients/{client_id}/rotate": {"keep_previous": True},
+            "POST /v1/jobs": {"kind": "maintenance.purge", "payload": {"keep_days": 3650}},
             "POST /v1/internal/audit-events": {
                 "action": "invoice.cancel",
                 "object_type": "invoice",

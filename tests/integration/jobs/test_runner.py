@@ -1,8 +1,6 @@
 """From a job's id to its end: whatever the kind's function does, the job knows how it stands."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import anyio
@@ -10,7 +8,7 @@ import pytest
 
 from internal.core.clock import utc_now
 from internal.core.context import current_trace_id
-from internal.infra.task_manager import Limits, TaskManager, TaskStatus
+from internal.infra.task_manager import TaskLimits, TaskStatus, open_task_manager
 from internal.services.jobs import attempt as attempting
 from internal.services.jobs import states
 from internal.services.jobs.embedded import embedded_publish
@@ -38,15 +36,6 @@ SECRET = "hunter2"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempting, "HEARTBEAT_SECONDS", 0.05)
-
-
-@asynccontextmanager
-async def task_manager() -> AsyncGenerator[TaskManager]:
-    manager = TaskManager(Limits(tasks=4, threads=1))
-    try:
-        yield manager
-    finally:
-        await manager.drain(10)
 
 
 class Sleeper:
@@ -345,9 +334,9 @@ async def test_embedded_the_next_attempt_is_not_refused_for_the_last_one(house: 
             raise TryAgain("not yet")
 
     job = await house.enqueue()
-    async with task_manager() as tasks:
+    async with open_task_manager(10, TaskLimits(tasks=4, threads=1)) as tasks:
         publish = embedded_publish(tasks, house.runner(succeed_at_last).run)
-        for number in range(3):
+        for number in range(1, 4):
             await house.make_due(job.id)
             await publish([(job.id, "default")])
             assert await tasks.wait(f"job-{job.id}-{number}") is TaskStatus.SUCCEEDED
@@ -358,7 +347,7 @@ async def test_embedded_the_next_attempt_is_not_refused_for_the_last_one(house: 
 async def test_embedded_a_stop_gives_the_jobs_at_hand_back(house: House) -> None:
     sleeper = Sleeper()
     job = await house.enqueue()
-    async with task_manager() as tasks:
+    async with open_task_manager(10, TaskLimits(tasks=4, threads=1)) as tasks:
         await embedded_publish(tasks, house.runner(sleeper).run)([(job.id, "default")])
         await sleeper.begun.wait()
         await tasks.drain(0)

@@ -36,6 +36,7 @@ def test_there_are_routes_that_create() -> None:
         "createClient",
         "rotateClient",
         "reportAuditEvent",
+        "createJob",
     }
 
 
