@@ -27,7 +27,6 @@ ROUTERS: Sequence[APIRouter] = (
     auth.router,
     users.router,
     clients.router,
-    jobs.router,
     audit.router,
     jobs.router,
     internal_api.router,

@@ -47,9 +47,15 @@ class JobStream:
     Args:
         position: the number of the last event that the reader has had.
         until: when it is to end, on the monotonic clock.
+
+    Attributes:
+        is_cut: it has ended, and there may be more events.
     """
 
-    __slots__ = ("_is_over", "_watch", "_woken", "caller_key", "job_id", "position", "until")
+    __slots__ = (
+        *("_is_over", "_watch", "_woken"),
+        *("caller_key", "is_cut", "job_id", "position", "until"),
+    )
 
     def __init__(
         self, watch: "JobWatch", job_id: int, position: int, caller_key: str, until: float
@@ -57,6 +63,7 @@ class JobStream:
         self._watch = watch
         self._woken = asyncio.Event()
         self._is_over = False
+        self.is_cut = False
         self.job_id = job_id
         self.position = position
         self.caller_key = caller_key
@@ -79,7 +86,13 @@ class JobStream:
     def wake(self) -> None:
         self._woken.set()
 
-    def end(self) -> None:
+    def finish(self) -> None:
+        """There is nothing more to come."""
+        self._is_over = True
+
+    def cut(self) -> None:
+        """Ends it before its end, if that has not come yet."""
+        self.is_cut = not self._is_over
         self._is_over = True
         self._woken.set()
 
@@ -116,7 +129,7 @@ class JobWatch:
         until = time.monotonic() + LIFETIME_SECONDS
         stream = JobStream(self, job.id, min(after, job.events), caller.key, until)
         if self._is_closed:
-            stream.end()
+            stream.cut()
         self._streams.add(stream)
         self._watched.set()
         try:
@@ -130,7 +143,7 @@ class JobWatch:
         """Ends every stream, and from now on each new one at its start."""
         self._is_closed = True
         for stream in self._streams:
-            stream.end()
+            stream.cut()
 
     async def run(self) -> None:
         """Looks for news every second while somebody watches, until it is cancelled."""
@@ -172,6 +185,6 @@ class JobWatch:
         now = time.monotonic()
         for stream in streams:
             if stream.until <= now or (counts is not None and stream.job_id not in counts):
-                stream.end()  # its time is up, or the job was deleted
+                stream.cut()  # its time is up, or the job was deleted
             elif counts is not None and counts[stream.job_id] > stream.position:
                 stream.wake()
