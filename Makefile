@@ -51,6 +51,10 @@ migrate: $(ENVIRONMENT) ## bring the database to this release's schema
 acceptance: $(ENVIRONMENT) ## run the acceptance suite on processes of this machine
 	$(BIN)python -m tests.system.acceptance.local
 
+.PHONY: faults
+faults: $(ENVIRONMENT) ## run jobs on whole installations whose parts are killed; minutes
+	$(BIN)python -m pytest -m faults tests/system/jobs
+
 .PHONY: services
 services: $(ENVIRONMENT) ## start a database and a Redis with throw-away data; prints the settings for them
 	$(BIN)python -m tests.services

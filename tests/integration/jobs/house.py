@@ -138,7 +138,7 @@ class House:
 
     def runner(self, work: Work, **options: Any) -> Runner:
         """What executes jobs of `NAME` by this function."""
-        kind = Kind(NAME, Nothing, work, **{"retry": AT_ONCE, **options})
+        kind = Kind(**{"name": NAME, "payload": Nothing, "run": work, "retry": AT_ONCE, **options})
         return Runner(self.unit_of_work, {NAME: kind}, cast("Services", None))
 
     def dispatcher(self) -> Dispatcher:

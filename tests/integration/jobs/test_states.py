@@ -295,7 +295,7 @@ async def test_a_claim_and_a_cancel_at_once_leave_a_job_that_ends(house: House) 
         if claim is None:
             assert await house.history(job.id) == [(QUEUED, 0), (CANCELLED, 0)]
         else:
-            assert await house.write(lambda session, held=claim: states.prolong(session, held))
+            assert await house.write(partial(states.prolong, job=claim))
 
 
 @pytest.mark.parametrize("ending", ["fail", "cancelled"])
