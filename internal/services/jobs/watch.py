@@ -62,6 +62,7 @@ class JobStream:
     ) -> None:
         self._watch = watch
         self._woken = asyncio.Event()
+        self._woken.set()
         self._is_over = False
         self.is_cut = False
         self.job_id = job_id
@@ -71,17 +72,22 @@ class JobStream:
 
     async def next_events(self) -> Sequence[JobEvent]:
         """What has happened since, as soon as something has; nothing where the stream is over."""
-        while not self._is_over:
-            self._woken.clear()
-            events = await self._watch.read(self)
-            if events:
-                self.position = events[-1].sequence
-                # A final status ends the stream, unless the job was put back after it.
-                is_newest = len(events) < EVENTS_AT_ONCE
-                self._is_over = is_newest and JobStatus(events[-1].status).is_final
-                return events
+        while True:
             await self._woken.wait()
-        return ()
+            self._woken.clear()
+            if self._is_over:
+                return ()
+            if events := await self._watch.read(self):
+                self._note(events[-1], is_newest=len(events) < EVENTS_AT_ONCE)
+                return events
+
+    def _note(self, last: JobEvent, *, is_newest: bool) -> None:
+        self.position = last.sequence
+        # A final status ends the stream, unless the job was put back after it.
+        if is_newest and JobStatus(last.status).is_final:
+            self.finish()
+        elif not is_newest:
+            self.wake()
 
     def wake(self) -> None:
         self._woken.set()
@@ -89,6 +95,7 @@ class JobStream:
     def finish(self) -> None:
         """There is nothing more to come."""
         self._is_over = True
+        self._woken.set()
 
     def cut(self) -> None:
         """Ends it before its end, if that has not come yet."""
