@@ -115,7 +115,7 @@ async def open_stream(
     with resources.job_watch.stream(caller, job, last_event_id) as stream:
         if JobStatus(job.status).is_final and last_event_id >= job.events:
             response.status_code = 204
-            stream.end()
+            stream.finish()
         yield stream
 
 
@@ -137,11 +137,9 @@ async def follow_job(
     `id` is the number of the event, `event` its status. A stream that ends before has sent `retry`:
     open it again, with `Last-Event-ID`.
     """
-    status = JobStatus.QUEUED
     while events := await stream.next_events():
         for event in events:
-            status = JobStatus(event.status)
             view = JobEventView.of(event)
-            yield ServerSentEvent(data=view, event=status, id=str(event.sequence))
-    if not status.is_final:
+            yield ServerSentEvent(data=view, event=event.status, id=str(event.sequence))
+    if stream.is_cut:
         yield ServerSentEvent(retry=random.randint(*RETRY_MILLISECONDS))  # noqa: S311 - no secret
