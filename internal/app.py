@@ -7,7 +7,17 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from internal.config.settings import Settings
-from internal.controllers import audit, auth, clients, docs, health, internal_api, jobs, users
+from internal.controllers import (
+    audit,
+    auth,
+    clients,
+    docs,
+    exports,
+    health,
+    internal_api,
+    jobs,
+    users,
+)
 from internal.controllers.doors import require_doors
 from internal.controllers.errors import install_error_handlers
 from internal.controllers.openapi import build_document
@@ -28,8 +38,8 @@ ROUTERS: Sequence[APIRouter] = (
     users.router,
     clients.router,
     jobs.router,
+    exports.router,
     audit.router,
-    jobs.router,
     internal_api.router,
 )
 
