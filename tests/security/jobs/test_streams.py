@@ -35,7 +35,7 @@ def stream(
 
 async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(SOON):
-        while not is_so():  # noqa: ASYNC110 - what is waited for sets no event
+        while not is_so():
             await asyncio.sleep(0.01)
 
 
