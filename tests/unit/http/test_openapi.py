@@ -145,7 +145,8 @@ def test_a_stream_tells_the_shape_of_its_events_and_what_comes_when_there_will_b
     (media,) = successes["200"]["content"].items()
     assert media[0] == "text/event-stream"
     assert media[1].keys() == {"schema", "example"}
-    fields = dict(line.split(": ", 1) for line in media[1]["example"].splitlines() if line)
+    assert media[1]["schema"]["properties"].keys() == {"data", "event", "id", "retry"}
+    fields = media[1]["example"]
     view = JobEventView.model_validate_json(fields["data"])
     assert (fields["event"], fields["id"]) == (view.status, str(view.sequence))
     assert "content" not in successes["204"]
