@@ -43,6 +43,7 @@ TABLE: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "POST /v1/jobs/{job_id}/cancel":     (401, 200, 404, 200, 401, 401, 401),
     "POST /v1/jobs/{job_id}/retry":      (401, 200, 404, 200, 401, 401, 401),
     "GET /v1/jobs/{job_id}/events":      (401, 200, 404, 200, 401, 401, 401),
+    "GET /v1/jobs/{job_id}/export":      (401, 403, 403, 404, 401, 401, 401),  # there is none
     "GET /v1/audit-events":              (401, 403, 403, 200, 401, 401, 401),
     "GET /v1/internal/whoami":           (401, 401, 401, 401, 401, 200, 200),
     "POST /v1/internal/audit-events":    (401, 401, 401, 401, 401, 403, 201),

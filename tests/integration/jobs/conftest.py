@@ -79,6 +79,6 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
         async with engine.begin() as connection:
             for table in TABLES:
                 await connection.execute(text(f"DELETE FROM {table} WHERE 1 = 1"))
-        yield House(UnitOfWork(engine, Snowflake(1)))
+        yield House(UnitOfWork(engine, Snowflake(1)), settings)
     finally:
         await engine.dispose()

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 from sqlalchemy import delete, func, select, update
 
+from internal.config.settings import Settings
 from internal.core.backoff import RetryPolicy
 from internal.core.caller import OPERATOR
 from internal.core.clock import utc_now
 from internal.core.job_status import JobStatus
+from internal.infra.redis import create_client
 from internal.models.audit_event import AuditEvent
 from internal.models.job import Job
 from internal.models.job_event import JobEvent
 from internal.models.outbox_entry import OutboxEntry
 from internal.services import audit
+from internal.services.assembly import assemble_services
 from internal.services.jobs import states
 from internal.services.jobs.dispatcher import Dispatcher
 from internal.services.jobs.kind import Execution, Kind
 from internal.services.jobs.runner import Runner
+from internal.services.kinds import KINDS
 from internal.services.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -50,6 +54,7 @@ class House:
     """
 
     unit_of_work: UnitOfWork
+    settings: Settings
     published: list[int] = field(default_factory=list)
 
     async def enqueue(self, **values: Any) -> Job:
@@ -140,6 +145,19 @@ class House:
         """What executes jobs of `NAME` by this function."""
         kind = Kind(**{"name": NAME, "payload": Nothing, "run": work, "retry": AT_ONCE, **options})
         return Runner(self.unit_of_work, {NAME: kind}, cast("Services", None))
+
+    def services(self, **settings: object) -> "Services":
+        """The services of the house under these settings."""
+        changed = self.settings.model_copy(update=settings)
+        return assemble_services(
+            changed, self.unit_of_work, create_client(changed, connections=1, timeout=1)
+        )
+
+    async def execute(self, kind: str, services: "Services", **payload: object) -> Job:
+        """A job of one of the service's own kinds, and what came of its first attempt."""
+        job = await self.enqueue(kind=kind, payload=payload)
+        await Runner(self.unit_of_work, KINDS, services).run(job.id)
+        return await self.job(job.id)
 
     def dispatcher(self) -> Dispatcher:
         return Dispatcher(self.unit_of_work, self.publish, asyncio.Event())

@@ -122,8 +122,11 @@ def test_an_operation_has_a_summary_a_description_and_a_described_tag(
 
 
 STREAMS = [one for one in OPERATIONS if "text/event-stream" in str(one.described["responses"])]
+FILES = [one for one in OPERATIONS if "text/csv" in str(one.described["responses"])]
 each_of_one_reply = pytest.mark.parametrize(
-    "operation", [one for one in OPERATIONS if one not in STREAMS], ids=lambda one: one.name
+    "operation",
+    [one for one in OPERATIONS if one not in (*STREAMS, *FILES)],
+    ids=lambda one: one.name,
 )
 
 
@@ -135,6 +138,13 @@ def test_an_operation_has_one_success_in_the_envelope_with_every_field_in_it(
     schema = resolved(success["content"]["application/json"]["schema"])
     fields = ["code", "message", "data", "trace_id"]
     assert list(schema["properties"]) == schema["required"] == fields
+
+
+def test_a_file_is_told_by_its_type() -> None:
+    (operation,) = FILES
+    assert operation.path == "/v1/jobs/{job_id}/export"
+    (success,) = (reply for status, reply in replies(operation) if status < "300")
+    assert list(success["content"]) == ["text/csv"]
 
 
 def test_a_stream_tells_the_shape_of_its_events_and_what_comes_when_there_will_be_none() -> None:
