@@ -12,9 +12,8 @@ class OutboxEntryDAO:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, job_id: int, queue: str, due_at: datetime) -> None:
+    def add(self, job_id: int, queue: str, due_at: datetime) -> None:
         self._session.add(OutboxEntry(job_id=job_id, queue=queue, due_at=due_at))
-        await self._session.flush()
 
     async def lock_due(self, limit: int) -> Sequence[OutboxEntry]:
         """The entries that are due, oldest first, without those that another replica has."""

@@ -132,7 +132,8 @@ class TaskManager:
         self._forget_old()
         if any(task_id in tasks for tasks in (self._waiting, self._running, self._finished)):
             raise DuplicateTask(task_id)
-        if len(self._waiting) >= self._limits.waiting:
+        has_room = len(self._running) < self._limits.tasks
+        if not has_room and len(self._waiting) >= self._limits.waiting:
             raise TaskManagerFull(task_id)
         self._waiting[task_id] = _Unfinished(task_id, work, timeout, current_trace_id())
         self._start_waiting()
