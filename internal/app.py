@@ -7,7 +7,17 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from internal.config.settings import Settings
-from internal.controllers import audit, auth, clients, docs, health, internal_api, jobs, users
+from internal.controllers import (
+    audit,
+    auth,
+    clients,
+    docs,
+    health,
+    internal_api,
+    jobs,
+    users,
+    webhooks,
+)
 from internal.controllers.doors import require_doors
 from internal.controllers.errors import install_error_handlers
 from internal.controllers.openapi import build_document
@@ -27,6 +37,7 @@ ROUTERS: Sequence[APIRouter] = (
     auth.router,
     users.router,
     clients.router,
+    webhooks.router,
     audit.router,
     jobs.router,
     internal_api.router,

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from internal.config.secrets import Keyring
 from internal.config.settings import AppEnv, Settings, split_secrets
 from internal.core.tokens import TokenSigner
+from internal.infra.outgoing_http import OutgoingHttp
 from internal.services.accounts import Accounts
 from internal.services.audit import Audit
 from internal.services.clients import Clients
@@ -20,6 +21,7 @@ from internal.services.sessions import Sessions
 from internal.services.signed_requests import SignedRequests
 from internal.services.unit_of_work import UnitOfWork
 from internal.services.users import Users
+from internal.services.webhook_endpoints import WebhookEndpoints
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Services:
     clients: Clients
     idempotency: Idempotency
     jobs: Jobs
+    outgoing_http: OutgoingHttp
     sessions: Sessions
     signed_requests: SignedRequests
     unit_of_work: UnitOfWork
     users: Users
+    webhook_endpoints: WebhookEndpoints
 
 
 def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis) -> Services:
@@ -46,6 +50,7 @@ def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis
         unit_of_work, _signer(settings), timedelta(days=settings.refresh_token_expire_days)
     )
     signed_requests = SignedRequests(unit_of_work, redis, keys)
+    require_https = settings.app_env is AppEnv.PROD
     return Services(
         accounts=Accounts(
             unit_of_work,
@@ -58,10 +63,12 @@ def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis
         clients=Clients(unit_of_work, keys, signed_requests.forget),
         idempotency=Idempotency(unit_of_work, keys),
         jobs=Jobs(unit_of_work, KINDS),
+        outgoing_http=OutgoingHttp(settings.webhook_allowed_networks, require_https=require_https),
         sessions=sessions,
         signed_requests=signed_requests,
         unit_of_work=unit_of_work,
         users=Users(unit_of_work, hasher, sessions),
+        webhook_endpoints=WebhookEndpoints(unit_of_work, keys, require_https=require_https),
     )
 
 

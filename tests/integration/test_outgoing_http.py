@@ -104,7 +104,9 @@ async def test_the_receiver_can_verify_the_signature_from_the_bytes_that_it_gets
     (received,) = server.received
     signature = received.headers["x-signature"].encode()
     headers = SignatureHeaders(
-        *(received.headers[name].encode() for name in ("x-client-id", "x-timestamp", "x-nonce")),
+        received.headers["x-client-id"].encode(),
+        received.headers["x-timestamp"].encode(),
+        received.headers["x-nonce"].encode(),
         signature,
     )
     method, target, _ = received.line.split(" ")

@@ -20,8 +20,8 @@ _numbers = count()
 class Callers:
     """A service, and those who call it: users, logged in, and API clients.
 
-    The routes with an object in their path are asked for `user`'s account and for the client
-    `target`.
+    The routes with an object in their path are asked for `user`'s account, for the client `target`
+    and for the webhook endpoint.
     """
 
     service: Replica
@@ -33,6 +33,7 @@ class Callers:
         path = path.format(
             user_id=self.service.populated.ids["user"],
             client_id=self.service.populated.keys["target"].client_id,
+            endpoint_id=self.service.populated.endpoint.client_id,
             name="swagger-ui.css",
         )
         return await self.send(role, method, path, json=self.body(role, route), **more)
@@ -59,6 +60,8 @@ class Callers:
             "PATCH /v1/users/{user_id}": {"display_name": "Ada"},
             "POST /v1/clients": {"name": unique},
             "POST /v1/clients/{client_id}/rotate": {"keep_previous": True},
+            "POST /v1/webhook-endpoints": {"url": "https://hooks.example/", "owner": unique},
+            "PATCH /v1/webhook-endpoints/{endpoint_id}": {"owner": "Ada"},
             "POST /v1/internal/audit-events": {
                 "action": "invoice.cancel",
                 "object_type": "invoice",

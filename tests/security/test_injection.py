@@ -53,6 +53,7 @@ HEADERS = (
 QUERIES = {
     "GET /v1/users": ("page", "limit", "sort", "username", "role"),
     "GET /v1/clients": ("page", "limit", "sort"),
+    "GET /v1/webhook-endpoints": ("page", "limit", "sort", "owner"),
     "GET /v1/audit-events": (
         *("page", "limit", "sort", "actor_id", "action", "object_type", "object_id", "trace_id"),
     ),
@@ -78,7 +79,10 @@ def path_of(callers: Callers, route: str) -> str:
     populated = callers.service.populated
     path = route.split(" ")[1]
     return path.format(
-        user_id=populated.ids["other"], client_id=populated.keys["target"].client_id, name="x"
+        user_id=populated.ids["other"],
+        client_id=populated.keys["target"].client_id,
+        endpoint_id=populated.endpoint.client_id,
+        name="x",
     )
 
 
