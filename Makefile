@@ -30,13 +30,15 @@ test: $(ENVIRONMENT) ## run the tests; those that need MariaDB or Redis say so w
 	$(BIN)coverage combine --quiet
 	$(BIN)coverage report
 
-.PHONY: check
-check: $(ENVIRONMENT) ## format, lint, types, imports and tests: what must be green to land
+.PHONY: lint
+lint: $(ENVIRONMENT) ## format, lint, types, imports
 	$(BIN)ruff format --check .
 	$(BIN)ruff check .
 	$(BIN)mypy
 	$(BIN)lint-imports
-	$(MAKE) test
+
+.PHONY: check
+check: lint test ## lint and tests: what must be green to land
 
 .PHONY: fmt
 fmt: $(ENVIRONMENT) ## format the code and mend what the linter can
@@ -50,6 +52,10 @@ migrate: $(ENVIRONMENT) ## bring the database to this release's schema
 .PHONY: acceptance
 acceptance: $(ENVIRONMENT) ## run the acceptance suite on processes of this machine
 	$(BIN)python -m tests.system.acceptance.local
+
+.PHONY: faults
+faults: $(ENVIRONMENT) ## run jobs on whole installations whose parts are killed; minutes
+	$(BIN)python -m pytest -m faults tests/system/jobs
 
 .PHONY: services
 services: $(ENVIRONMENT) ## start a database and a Redis with throw-away data; prints the settings for them

@@ -12,6 +12,7 @@ from internal.controllers import (
     auth,
     clients,
     docs,
+    exports,
     health,
     internal_api,
     jobs,
@@ -38,8 +39,9 @@ ROUTERS: Sequence[APIRouter] = (
     users.router,
     clients.router,
     webhooks.router,
-    audit.router,
     jobs.router,
+    exports.router,
+    audit.router,
     internal_api.router,
 )
 

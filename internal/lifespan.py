@@ -17,7 +17,7 @@ from internal.infra.background import running
 from internal.infra.database import create_probe_engine, open_database
 from internal.infra.logging import LineLog, install_logging
 from internal.infra.rate_limits import LocalLimits, SharedLimits
-from internal.infra.redis import create_client, open_redis
+from internal.infra.redis import TIMEOUT_SECONDS, create_client, open_redis
 from internal.infra.task_manager import open_task_manager
 from internal.services.assembly import Services, assemble_services
 from internal.services.health import (
@@ -32,10 +32,9 @@ from internal.services.jobs.embedded import embedded_publish
 from internal.services.jobs.runner import Runner
 from internal.services.jobs.watch import JobWatch
 from internal.services.kinds import KINDS
-from internal.services.leader import Leader
 from internal.services.leases import Leases
-from internal.services.periodic import Periodic
 from internal.services.resources import Limits, Resources
+from internal.services.scheduling import scheduler_leader
 from internal.services.unit_of_work import UnitOfWork
 
 _log = logger.bind(logger="lifespan")
@@ -86,11 +85,12 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
         publish = await stack.enter_async_context(open_celery(settings))
     await stack.enter_async_context(running(_dispatcher(core, publish).run()))
     if settings.scheduler_enabled:
-        await stack.enter_async_context(running(_leader(core).run()))
+        leader = scheduler_leader(core.services, core.leases)
+        await stack.enter_async_context(running(leader.run()))
         start.done("scheduler")
     health = await stack.enter_async_context(_open_health(settings))
     start.done("health")
-    job_watch = JobWatch(core.services.jobs, lambda: health.draining)
+    job_watch = JobWatch(core.services.jobs)
     await stack.enter_async_context(running(job_watch.run()))
     return Resources(
         settings=settings,
@@ -122,12 +122,19 @@ class Core:
 
 
 async def open_core(
-    settings: Settings, stack: AsyncExitStack, done: Callable[[str], None] = lambda _part: None
+    settings: Settings,
+    stack: AsyncExitStack,
+    done: Callable[[str], None] = lambda _part: None,
+    redis: Redis | None = None,
 ) -> Core:
-    """Raises StartError."""
+    """Raises StartError.
+
+    Args:
+        redis: a client to use and close; None: one that has been answered.
+    """
     database = await stack.enter_async_context(open_database(settings))
     done("database")
-    redis = await stack.enter_async_context(open_redis(settings))
+    redis = await stack.enter_async_context(redis or open_redis(settings))
     done("redis")
     ids = Snowflake(settings.snowflake_node_id)
     unit_of_work = UnitOfWork(database, ids)
@@ -151,12 +158,17 @@ async def open_run(settings: Settings) -> AsyncGenerator[Callable[[int], Awaitab
 async def open_scheduler(settings: Settings) -> AsyncGenerator[None]:
     """The scheduler in a process of its own. It hands over what is due, like every replica."""
     async with AsyncExitStack() as stack:
-        core = await open_core(settings, stack)
+        # Redis is at hand for services that know it, and not asked: a scheduler starts without.
+        redis = create_client(settings, connections=1, timeout=TIMEOUT_SECONDS)
+        core = await open_core(settings, stack, redis=redis)
         if settings.jobs_backend == "celery":
             publish = await stack.enter_async_context(open_celery(settings))
             await stack.enter_async_context(running(_dispatcher(core, publish).run()))
-        await stack.enter_async_context(running(_leader(core).run()))
+        leader = scheduler_leader(core.services, core.leases)
+        await stack.enter_async_context(running(leader.run()))
+        _log.info("ready")
         yield
+        _log.info("stopping")
 
 
 @asynccontextmanager
@@ -173,11 +185,6 @@ async def open_celery(settings: Settings) -> AsyncGenerator[Publish]:
 
 def _dispatcher(core: Core, publish: Publish) -> Dispatcher:
     return Dispatcher(core.unit_of_work, publish, core.services.jobs.committed)
-
-
-def _leader(core: Core) -> Leader:
-    periodic = Periodic(core.unit_of_work, core.leases, core.services.jobs)
-    return Leader(core.leases, "scheduler", periodic.lead)
 
 
 @asynccontextmanager

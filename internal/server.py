@@ -72,6 +72,10 @@ class DrainingServer(uvicorn.Server):
         while time.monotonic() < drained_at and not self.force_exit:
             await self.on_tick(0)  # keeps the Date header right
             await asyncio.sleep(0.1)
+        # One grace for all: what requests take of it, tasks do not have.
+        resources.tasks.drain_by(time.monotonic() + resources.settings.shutdown_grace_seconds)
+        # Now and not before: balancers send the streams' clients to another replica.
+        resources.job_watch.close()
         await super().shutdown(sockets)
 
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from internal.cli import clients, config, migrate, openapi, scheduler, serve, users, worker
+from internal.cli import clients, config, jobs, migrate, openapi, scheduler, serve, users, worker
 
 EXIT_FAILED = 1
 
@@ -23,6 +23,7 @@ app.command("openapi")(openapi.openapi)
 app.add_typer(config.app, name="config")
 app.add_typer(users.app, name="users")
 app.add_typer(clients.app, name="clients")
+app.add_typer(jobs.app, name="jobs")
 
 
 def main() -> None:

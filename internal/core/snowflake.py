@@ -42,6 +42,11 @@ def decompose(snowflake: int) -> SnowflakeParts:
     )
 
 
+def first_id_at(moment: datetime) -> int:
+    """No id that is given then or later is less, but for a clock that is wrong."""
+    return compose(SnowflakeParts((moment - EPOCH) // timedelta(milliseconds=1), 0, 0))
+
+
 class IdsUnavailable(Exception):
     """No id can be given now: without a node, past its ceiling, or too far ahead of the clock."""
 

@@ -1,5 +1,8 @@
-from sqlalchemy import select
+from datetime import datetime
 
+from sqlalchemy import delete, select
+
+from internal.core.snowflake import first_id_at
 from internal.dao.base import BaseDAO
 from internal.models.idempotency_key import IdempotencyKey
 
@@ -24,3 +27,23 @@ class IdempotencyKeyDAO(BaseDAO[IdempotencyKey]):
     async def forget(self, row: IdempotencyKey) -> None:
         await self._session.delete(row)
         await self._session.flush()
+
+    async def purge(self, expired_before: datetime, limit: int) -> int:
+        """Deletes the oldest of those that expired before then; returns how many."""
+        statement = (
+            select(IdempotencyKey.id)
+            # By the primary key: no row is younger than its id.
+            .where(
+                IdempotencyKey.id < first_id_at(expired_before),
+                IdempotencyKey.expires_at < expired_before,
+            )
+            .order_by(IdempotencyKey.id)
+            .limit(limit)
+        )
+        ids = (await self._session.scalars(statement)).all()
+        await self._session.execute(
+            delete(IdempotencyKey)
+            .where(IdempotencyKey.id.in_(ids))
+            .execution_options(synchronize_session=False)
+        )
+        return len(ids)

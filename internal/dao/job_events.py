@@ -12,7 +12,7 @@ class JobEventDAO:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(
+    def add(
         self,
         job_id: int,
         sequence: int,
@@ -30,9 +30,8 @@ class JobEventDAO:
                 message=message,
             )
         )
-        await self._session.flush()
 
-    async def after(self, job_id: int, sequence: int, limit: int = 100) -> Sequence[JobEvent]:
+    async def after(self, job_id: int, sequence: int, limit: int) -> Sequence[JobEvent]:
         statement = (
             select(JobEvent)
             .where(JobEvent.job_id == job_id, JobEvent.sequence > sequence)

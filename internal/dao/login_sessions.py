@@ -1,11 +1,13 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, exists, select, update
 
 from internal.core.clock import utc_now
+from internal.core.snowflake import first_id_at
 from internal.dao.base import BaseDAO
 from internal.models.login_session import LoginSession
+from internal.models.refresh_token import RefreshToken
 from internal.models.user import User
 
 
@@ -54,3 +56,23 @@ class LoginSessionDAO(BaseDAO[LoginSession]):
             .where(LoginSession.user_id == user_id, LoginSession.ended_at.is_(None))
             .values(ended_at=utc_now())
         )
+
+    async def purge(self, expired_before: datetime, limit: int) -> int:
+        """Deletes the oldest that expired before then and have no token left; returns how many."""
+        statement = (
+            select(LoginSession.id)
+            .where(
+                LoginSession.id < first_id_at(expired_before),
+                LoginSession.expires_at < expired_before,
+                ~exists().where(RefreshToken.session_id == LoginSession.id),
+            )
+            .order_by(LoginSession.id)
+            .limit(limit)
+        )
+        ids = (await self._session.scalars(statement)).all()
+        await self._session.execute(
+            delete(LoginSession)
+            .where(LoginSession.id.in_(ids))
+            .execution_options(synchronize_session=False)
+        )
+        return len(ids)

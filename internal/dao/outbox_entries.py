@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal.dao.database_time import database_now
@@ -12,9 +12,8 @@ class OutboxEntryDAO:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, job_id: int, queue: str, due_at: datetime) -> None:
+    def add(self, job_id: int, queue: str, due_at: datetime) -> None:
         self._session.add(OutboxEntry(job_id=job_id, queue=queue, due_at=due_at))
-        await self._session.flush()
 
     async def lock_due(self, limit: int) -> Sequence[OutboxEntry]:
         """The entries that are due, oldest first, without those that another replica has."""
@@ -28,11 +27,10 @@ class OutboxEntryDAO:
         return (await self._session.scalars(statement)).all()
 
     async def remove(self, entries: Sequence[OutboxEntry]) -> None:
-        keys = [(entry.due_at, entry.job_id) for entry in entries]
-        statement = delete(OutboxEntry).where(
-            tuple_(OutboxEntry.due_at, OutboxEntry.job_id).in_(keys)
-        )
-        await self._session.execute(statement.execution_options(synchronize_session=False))
+        """Each by its key: a list of keys makes MariaDB scan a short table, past others' locks."""
+        for entry in entries:
+            await self._session.delete(entry)
+        await self._session.flush()
 
     async def remove_of(self, job_id: int, due_at: datetime) -> None:
         await self._session.execute(

@@ -1,9 +1,12 @@
+from datetime import datetime
 from typing import cast
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, delete, select, update
 
 from internal.core.clock import utc_now
+from internal.core.snowflake import first_id_at
 from internal.dao.base import BaseDAO
+from internal.models.login_session import LoginSession
 from internal.models.refresh_token import RefreshToken
 
 
@@ -31,3 +34,23 @@ class RefreshTokenDAO(BaseDAO[RefreshToken]):
         """The token as committed now."""
         await self._session.refresh(token)
         return token
+
+    async def purge(self, expired_before: datetime, limit: int) -> int:
+        """Deletes tokens of the oldest sessions that expired before then; returns how many."""
+        statement = (
+            select(RefreshToken.id)
+            .join(LoginSession, LoginSession.id == RefreshToken.session_id)
+            .where(
+                LoginSession.id < first_id_at(expired_before),
+                LoginSession.expires_at < expired_before,
+            )
+            .order_by(LoginSession.id)
+            .limit(limit)
+        )
+        ids = (await self._session.scalars(statement)).all()
+        await self._session.execute(
+            delete(RefreshToken)
+            .where(RefreshToken.id.in_(ids))
+            .execution_options(synchronize_session=False)
+        )
+        return len(ids)

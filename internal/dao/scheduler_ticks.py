@@ -1,5 +1,7 @@
 from datetime import datetime
+from typing import cast
 
+from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal.core.clock import utc_now
@@ -18,3 +20,16 @@ class SchedulerTickDAO:
             SchedulerTick(job=job, scheduled_at=scheduled_at, fence=fence, ran_at=utc_now())
         )
         await self._session.flush()
+
+    async def purge(self, scheduled_before: datetime, limit: int) -> int:
+        """Deletes the oldest, about as many as the limit; returns how many."""
+        at = SchedulerTick.scheduled_at
+        beyond = await self._session.scalar(
+            select(at).where(at < scheduled_before).order_by(at).offset(limit).limit(1)
+        )
+        result = await self._session.execute(
+            delete(SchedulerTick)
+            .where(at < (beyond or scheduled_before))
+            .execution_options(synchronize_session=False)
+        )
+        return cast("CursorResult[object]", result).rowcount

@@ -206,6 +206,7 @@ class StandardLibraryHandler(logging.Handler):
 _CHATTY = (
     "aiosqlite",
     "alembic.runtime.plugins",
+    "apscheduler",
     "asyncio",
     "celery",
     "sqlalchemy.engine.Engine.migrate",

@@ -10,7 +10,7 @@ from internal.schemas.shapes import Request, View
 type KindName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=64),
-    Field(examples=["audit.export"]),
+    Field(examples=["maintenance.purge"]),
 ]
 _TIME = "2026-01-02T03:04:05.678901Z"
 

@@ -8,10 +8,12 @@ from redis.asyncio import Redis
 from internal.config.secrets import Keyring
 from internal.config.settings import AppEnv, Settings, split_secrets
 from internal.core.tokens import TokenSigner
+from internal.infra.export_files import ExportFiles
 from internal.infra.outgoing_http import OutgoingHttp
 from internal.services.accounts import Accounts
 from internal.services.audit import Audit
 from internal.services.clients import Clients
+from internal.services.exports import Exports
 from internal.services.idempotency import Idempotency
 from internal.services.jobs.service import Jobs
 from internal.services.kinds import KINDS
@@ -31,6 +33,7 @@ class Services:
     accounts: Accounts
     audit: Audit
     clients: Clients
+    exports: Exports
     idempotency: Idempotency
     jobs: Jobs
     outgoing_http: OutgoingHttp
@@ -61,6 +64,7 @@ def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis
         ),
         audit=Audit(unit_of_work),
         clients=Clients(unit_of_work, keys, signed_requests.forget),
+        exports=Exports(ExportFiles(settings.export_dir or settings.data_dir / "exports")),
         idempotency=Idempotency(unit_of_work, keys),
         jobs=Jobs(unit_of_work, KINDS),
         outgoing_http=OutgoingHttp(settings.webhook_allowed_networks, require_https=require_https),

@@ -21,6 +21,7 @@ from internal.services.leases import HeldLease, Leases
 
 PREFIX = "id-node:"
 TRIES = 16
+RELEASE_SECONDS = 2.0
 
 _log = logger.bind(logger="id nodes")
 
@@ -102,10 +103,11 @@ class IdNode:
         """Gives the node back; the next owner starts right above the last id."""
         if self._lease is not None:
             self._ids.forget_node()
-            with suppress(*DATABASE_AWAY):
-                await self._leases.release(
-                    self._lease, max(self._ids.last_ms, self._lease.ceiling_ms)
-                )
+            ceiling_ms = max(self._ids.last_ms, self._lease.ceiling_ms)
+            # A database that is frozen does not hold up a stop: the lease ends by itself.
+            with suppress(*DATABASE_AWAY, TimeoutError):
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await self._leases.release(self._lease, ceiling_ms)
 
     async def _keep_once(self) -> None:
         if self._lease is not None:

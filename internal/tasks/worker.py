@@ -15,6 +15,7 @@ from loguru import logger
 
 from internal.infra.celery import RUN_JOB
 from internal.tasks.process import OpenRun, WorkerProcess
+from internal.tasks.recovery import ConnectAnewStep
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -45,6 +46,7 @@ class Worker:
         # Set by the parent, seen by the children: when jobs at hand are to be given back.
         self._give_back_at = multiprocessing.Value("d", 0.0, lock=False)
         app.conf.task_time_limit = longest + LIMIT_MARGIN_SECONDS
+        app.steps["consumer"].add(ConnectAnewStep)
         app.task(name=RUN_JOB)(self._run_job)
 
     def run(self, queues: list[str], concurrency: int) -> int:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import accounts, start, trivial
+from tests.benchmarks import accounts, jobs, start, streams, trivial
 from tests.benchmarks.table import print_table
 from tests.servers import MariaDB, Redis
 
@@ -29,6 +29,8 @@ def main() -> None:
                 *trivial.measure(folder),
                 *start.measure(folder, database, redis),
                 *accounts.measure(folder, database, redis),
+                *jobs.measure(folder, database, redis),
+                *streams.measure(folder, database, redis),
             ]
         )
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import NamedTuple
 
 from internal.config.load_config import load_config
-from internal.core.caller import OPERATOR
+from internal.core.caller import OPERATOR, Role
 from internal.core.snowflake import Snowflake
 from internal.infra.database import open_database
 from internal.infra.redis import create_client
@@ -27,15 +27,15 @@ class People(NamedTuple):
     client_secret: str
 
 
-def seed(env: dict[str, str], count: int) -> People:
-    return asyncio.run(_seed(env, count))
+def seed(env: dict[str, str], count: int, role: Role = Role.USER) -> People:
+    return asyncio.run(_seed(env, count, role))
 
 
-async def _seed(env: dict[str, str], count: int) -> People:
+async def _seed(env: dict[str, str], count: int, role: Role) -> People:
     settings = load_config(env).settings
     redis = create_client(settings, connections=1, timeout=5)
     password_hash = await PasswordHasher().hash(PASSWORD)
-    users = [new_user(f"user{number}", "", password_hash) for number in range(count)]
+    users = [new_user(f"user{number}", "", password_hash, role) for number in range(count)]
     async with open_database(settings) as database, redis:
         unit_of_work = UnitOfWork(database, Snowflake(SEED_NODE))
         services = assemble_services(settings, unit_of_work, redis)

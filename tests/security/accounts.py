@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,17 @@ from internal.config.secrets import generate_jwt_secret, generate_key
 from internal.config.settings import Settings
 from internal.controllers.dependencies import resources_of
 from internal.core.caller import OPERATOR, Role
+from internal.core.clock import utc_now
 from internal.infra.signing import SignedAuth
 from internal.lifespan import open_resources
 from internal.migrations.runner import migrate
 from internal.models.base import Base
+from internal.models.job import Job
 from internal.schemas.clients import NewClient
 from internal.schemas.users import NewUser, UserChange
 from internal.schemas.webhooks import NewWebhookEndpoint
 from internal.services.assembly import Services
+from internal.services.jobs import states
 from internal.services.resources import Resources
 from tests.unit.http.serving import serving
 
@@ -82,6 +86,7 @@ def populate(folder: Path, parts: Mapping[str, object]) -> Populated:
         **parts,
         "APP_ENV": "test",
         "JOBS_BACKEND": "embedded",
+        "SCHEDULER_ENABLED": False,  # no jobs but those that a test makes
         "AES_SECRET": generate_key(),
         "JWT_SECRET": generate_jwt_secret(),
         "RATE_LIMIT_DEFAULT": "1000000/minute",
@@ -113,6 +118,24 @@ async def _make_users(services: Services) -> dict[str, int]:
             ids[name] = (await services.users.create(session, OPERATOR, new, password_hash)).id
     await services.users.update(OPERATOR, ids["disabled"], UserChange(disabled=True))
     return ids
+
+
+async def make_job(services: Services, owner_id: int, *, is_cancelled: bool = False) -> int:
+    """A job that waits until tomorrow, or has been cancelled; its kind is one of admins."""
+    job = Job(
+        kind="maintenance.purge",
+        queue="default",
+        owner_id=owner_id,
+        trace_id="0" * 32,
+        payload={},
+        max_attempts=5,
+        next_run_at=utc_now() + timedelta(days=1),
+    )
+    async with services.unit_of_work.begin(owner_id) as session:
+        await states.enqueue(session, job)
+        if is_cancelled:
+            await states.cancel(session, job)
+    return job.id
 
 
 async def _make_keys(services: Services) -> dict[str, Key]:

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from tests.security.accounts import PASSWORD, Person, Replica
+from internal.infra.database import DATABASE_AWAY
+from tests.security.accounts import PASSWORD, Person, Replica, make_job
 
 ROLES = ("nobody", "user", "other", "admin", "disabled", "scopeless", "scoped")
 CLIENTS = ("scopeless", "scoped")
@@ -20,8 +21,8 @@ _numbers = count()
 class Callers:
     """A service, and those who call it: users, logged in, and API clients.
 
-    The routes with an object in their path are asked for `user`'s account, for the client `target`
-    and for the webhook endpoint.
+    The routes with an object in their path are asked for `user`'s account, for a new job of
+    `user`'s, for the client `target` and for the webhook endpoint.
     """
 
     service: Replica
@@ -35,8 +36,20 @@ class Callers:
             client_id=self.service.populated.keys["target"].client_id,
             endpoint_id=self.service.populated.endpoint.client_id,
             name="swagger-ui.css",
+            job_id=await self._job_for(route),
         )
         return await self.send(role, method, path, json=self.body(role, route), **more)
+
+    async def _job_for(self, route: str) -> int:
+        """One in the status that the route is for: a stream is to end, so its job is finished."""
+        if "{job_id}" not in route:
+            return 0
+        user_id = self.service.populated.ids["user"]
+        is_cancelled = route.endswith(("/retry", "/events"))
+        try:
+            return await make_job(self.service.services, user_id, is_cancelled=is_cancelled)
+        except DATABASE_AWAY:
+            return 1  # then no route finds out whether there is such a job
 
     async def send(self, role: str, method: str, path: str, **more: Any) -> httpx.Response:
         if role in CLIENTS:
@@ -62,6 +75,7 @@ class Callers:
             "POST /v1/clients/{client_id}/rotate": {"keep_previous": True},
             "POST /v1/webhook-endpoints": {"url": "https://hooks.example/", "owner": unique},
             "PATCH /v1/webhook-endpoints/{endpoint_id}": {"owner": "Ada"},
+            "POST /v1/jobs": {"kind": "maintenance.purge", "payload": {"keep_days": 3650}},
             "POST /v1/internal/audit-events": {
                 "action": "invoice.cancel",
                 "object_type": "invoice",

@@ -48,12 +48,22 @@ NO_TEXT = ("\\ud800", "\\udfff\\ud800", "\\u0000")  # as JSON writes them
 HEADERS = (
     *("x-trace-id", "traceparent", "accept-language", "accept-encoding", "user-agent", "cookie"),
     *("idempotency-key", "x-forwarded-for", "forwarded", "authorization", "origin", "referer"),
-    *("x-client-id", "x-timestamp", "x-nonce", "x-signature", "content-type", "host", "range"),
+    *(
+        "x-client-id",
+        "x-timestamp",
+        "x-nonce",
+        "x-signature",
+        "content-type",
+        "host",
+        "range",
+        "last-event-id",
+    ),
 )
 QUERIES = {
     "GET /v1/users": ("page", "limit", "sort", "username", "role"),
     "GET /v1/clients": ("page", "limit", "sort"),
     "GET /v1/webhook-endpoints": ("page", "limit", "sort", "owner"),
+    "GET /v1/jobs": ("page", "limit", "sort", "kind", "status"),
     "GET /v1/audit-events": (
         *("page", "limit", "sort", "actor_id", "action", "object_type", "object_id", "trace_id"),
     ),
@@ -72,7 +82,7 @@ def bodies(callers: Callers) -> Iterator[tuple[str, str, dict[str, Any]]]:
                     yield role, route, {**body, name: value}
 
 
-STRUCTURED = ("details", "scopes")
+STRUCTURED = ("details", "scopes", "payload")
 
 
 def path_of(callers: Callers, route: str) -> str:
@@ -83,6 +93,7 @@ def path_of(callers: Callers, route: str) -> str:
         client_id=populated.keys["target"].client_id,
         endpoint_id=populated.endpoint.client_id,
         name="x",
+        job_id="1",
     )
 
 

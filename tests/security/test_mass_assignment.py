@@ -40,6 +40,12 @@ HOSTILE: dict[str, Any] = {
     "updated_at": "2020-01-01T00:00:00Z",
     "deleted_at": "2020-01-01T00:00:00Z",
     "expires_at": "2040-01-01T00:00:00Z",
+    "owner_id": "1",
+    "status": "succeeded",
+    "attempt": 0,
+    "max_attempts": 1_000_000,
+    "next_run_at": "2020-01-01T00:00:00Z",
+    "result": {"rows": 1},
     "Role": "admin",
     "role ": "admin",
     "role\0": "admin",
@@ -61,13 +67,14 @@ OFFERED = {
     "POST /v1/clients/{client_id}/rotate": ("admin", {"keep_previous"}),
     "POST /v1/webhook-endpoints": ("admin", {"url", "owner"}),
     "PATCH /v1/webhook-endpoints/{endpoint_id}": ("admin", {"url", "owner", "disabled"}),
+    "POST /v1/jobs": ("admin", {"kind", "payload", "run_at"}),
     "POST /v1/internal/audit-events": (
         "scoped",
         {"action", "object_type", "object_id", "details"},
     ),
 }
 TABLES = (
-    *("users", "api_clients", "login_sessions", "refresh_tokens", "audit_events"),
+    *("users", "api_clients", "login_sessions", "refresh_tokens", "audit_events", "jobs"),
     "webhook_endpoints",
 )
 

@@ -165,7 +165,8 @@ def test_the_log_of_a_start_tells_each_step_with_its_time(
     with Serving(tmp_path, servers) as serve:
         steps = [line for line in serve.lines if line["message"].startswith("started ")]
     assert [step["part"] for step in steps] == [
-        *("database", "redis", "snowflake ids", "signature authentication", "health")
+        *("database", "redis", "snowflake ids", "signature authentication"),
+        *("async task manager", "scheduler", "health"),
     ]
     assert all(step["ms"] >= 0 for step in steps)
     assert json.dumps(servers["DB_PASSWORD"])[1:-1] not in serve.log

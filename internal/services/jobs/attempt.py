@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from enum import Enum, auto
 from typing import Any
 
+import anyio
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal.infra.database import DATABASE_AWAY, is_away
 from internal.models.job import Job
 from internal.services.jobs import states
+from internal.services.jobs.kind import TryAgain
 from internal.services.jobs.states import CLAIM_LASTS
 from internal.services.unit_of_work import UnitOfWork
 
@@ -52,6 +54,7 @@ class Attempt:
 
         Raises:
             ClaimLost
+            TryAgain: the work says that it was cancelled, and nobody has.
             CancelledError: this call was cancelled; the work has ended.
         """
         working = asyncio.ensure_future(work)
@@ -60,12 +63,15 @@ class Attempt:
             await asyncio.wait(
                 {working, watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
+            if working.cancelled():
+                raise TryAgain("the work was cancelled from within")
             if working.done():
                 return working.result()
             return Interrupted.CANCELLED if watching.done() else Interrupted.TIMED_OUT
         finally:
-            await _end(working)
-            await _end(watching)
+            with anyio.CancelScope(shield=True):
+                await _end(working)
+                await _end(watching)
             if watching.done() and not watching.cancelled() and not self.is_complete:
                 watching.result()  # the claim may be lost
 

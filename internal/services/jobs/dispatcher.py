@@ -12,6 +12,8 @@ from internal.services.unit_of_work import UnitOfWork
 
 BATCH = 100
 POLL_SECONDS = 1.0
+# Doubled this often at most: no outage is too long to count.
+MAX_DOUBLINGS = 10
 LONGEST_REST_SECONDS = 10.0
 
 # Hands jobs (id, queue) over, all or raises; one that was handed over twice is executed once.
@@ -62,7 +64,8 @@ class Dispatcher:
                 if failures == 1:
                     reason = str(error).partition("\n")[0]
                     _log.warning("jobs wait: {}: {}", type(error).__name__, reason)
-                await asyncio.sleep(min(0.5 * 2.0**failures, LONGEST_REST_SECONDS))
+                rest = 0.5 * 2.0 ** min(failures, MAX_DOUBLINGS)
+                await asyncio.sleep(min(rest, LONGEST_REST_SECONDS))
                 continue
             if failures:
                 failures = 0

@@ -6,8 +6,10 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from loguru import logger
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -90,10 +92,11 @@ class Runner:
             outcome = await self._outcome(kind, attempt)
         except asyncio.CancelledError:
             if not attempt.is_complete:
-                await attempt.record(lambda session: states.give_back(session, job))
+                await _give_back(attempt)
             raise
-        if isinstance(outcome, JobStatus):
-            return outcome
+        # What is raised after the completion has no say any more.
+        if attempt.is_complete or isinstance(outcome, JobStatus):
+            return JobStatus.SUCCEEDED
         status = JobStatus.CANCELLED
 
         async def write(session: AsyncSession) -> None:
@@ -146,5 +149,11 @@ class Runner:
             return JobStatus.SUCCEEDED
         if isinstance(result, Interrupted):
             return result
-        async with attempt.complete(result):
-            return JobStatus.SUCCEEDED
+        await attempt.record(lambda session: states.succeed(session, job, result))
+        return JobStatus.SUCCEEDED
+
+
+async def _give_back(attempt: Attempt) -> None:
+    """Though its execution is being cancelled; whoever has taken it away may keep it."""
+    with anyio.CancelScope(shield=True), suppress(ClaimLost):
+        await attempt.record(lambda session: states.give_back(session, attempt.job))

@@ -27,6 +27,7 @@ from internal.services.unit_of_work import UnitOfWork
 
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_AHEAD = timedelta(days=366)
+EVENTS_AT_ONCE = 100
 
 
 class UnknownKind(ValidationFailed):
@@ -98,9 +99,9 @@ class Jobs:
             return await JobDAO(session).list(query)
 
     async def events(self, job_id: int, after: int) -> Sequence[JobEvent]:
-        """The next events of a job that the caller was shown."""
+        """At most `EVENTS_AT_ONCE` next events of a job that the caller was shown."""
         async with self._unit_of_work.read() as session:
-            return await JobEventDAO(session).after(job_id, after)
+            return await JobEventDAO(session).after(job_id, after, EVENTS_AT_ONCE)
 
     async def event_counts(self, job_ids: Collection[int]) -> dict[int, int]:
         async with self._unit_of_work.read() as session:
@@ -179,7 +180,7 @@ def _checked(kind: Kind[Any], payload: dict[str, Any]) -> dict[str, Any]:
                 for item in error.errors(include_url=False, include_input=False)
             ]
         ) from None
-    if len(parsed.model_dump_json()) > MAX_PAYLOAD_BYTES:
+    if len(parsed.model_dump_json().encode()) > MAX_PAYLOAD_BYTES:
         raise PayloadTooLarge
     stored: dict[str, Any] = parsed.model_dump(mode="json")
     return stored

@@ -46,8 +46,8 @@ async def enqueue(session: AsyncSession, job: Job) -> Job:
     """Accepts a new job: the row, its first event and its outbox entry."""
     job.status, job.events, job.attempt, job.cancel_requested = JobStatus.QUEUED, 1, 0, False
     await JobDAO(session).create(job)
-    await _tell(session, job, JobStatus.QUEUED)
-    await OutboxEntryDAO(session).add(job.id, job.queue, job.next_run_at)
+    _tell(session, job, JobStatus.QUEUED)
+    OutboxEntryDAO(session).add(job.id, job.queue, job.next_run_at)
     return job
 
 
@@ -55,7 +55,7 @@ async def claim(session: AsyncSession, job_id: int, holder: str) -> Job | None:
     """Takes a job for execution; None where it is not due, or not waiting any more."""
     job = await JobDAO(session).claim(job_id, holder, CLAIM_LASTS)
     if job is not None:
-        await _tell(session, job, JobStatus.RUNNING)
+        _tell(session, job, JobStatus.RUNNING)
     return job
 
 
@@ -73,16 +73,16 @@ async def prolong(session: AsyncSession, job: Job) -> bool:
 
 async def succeed(session: AsyncSession, job: Job, result: object) -> None:
     """Raises ClaimLost."""
-    await _settle(session, job, JobStatus.SUCCEEDED, finished_at=utc_now(), result=result)
+    values = {"finished_at": utc_now(), "result": result, "error": None}
+    await _settle(session, job, JobStatus.SUCCEEDED, **values)
 
 
 async def fail(session: AsyncSession, job: Job, failure: Failure, policy: RetryPolicy) -> JobStatus:
-    """Ends an attempt: failed, dead, or queued again after a rest. Raises ClaimLost."""
+    """Ends an attempt: failed, dead, queued again after a rest, or cancelled. Raises ClaimLost."""
     error = failure.reason[:MAX_ERROR_CHARACTERS]
     if not failure.is_permanent and job.attempt < job.max_attempts:
         rest = max(policy.rest(job.attempt), failure.rest or timedelta())
-        await _again(session, job, utc_now() + rest, error=error)
-        return JobStatus.QUEUED
+        return await _again(session, job, utc_now() + rest, error=error)
     status = JobStatus.FAILED if failure.is_permanent else JobStatus.DEAD
     await _settle(session, job, status, finished_at=utc_now(), error=error)
     return status
@@ -131,8 +131,9 @@ async def retry(session: AsyncSession, job: Job, policy: RetryPolicy) -> bool:
         return False
     job.max_attempts = job.attempt + policy.max_attempts
     job.next_run_at, job.finished_at, job.cancel_requested = utc_now(), None, False
+    job.dispatched_at = None
     await _move(session, job, JobStatus.QUEUED)
-    await OutboxEntryDAO(session).add(job.id, job.queue, job.next_run_at)
+    OutboxEntryDAO(session).add(job.id, job.queue, job.next_run_at)
     return True
 
 
@@ -142,7 +143,7 @@ async def put_back_lost(session: AsyncSession) -> int:
     for job in lost:
         job.dispatched_at = None
         job.next_run_at = utc_now()
-        await OutboxEntryDAO(session).add(job.id, job.queue, job.next_run_at)
+        OutboxEntryDAO(session).add(job.id, job.queue, job.next_run_at)
     return len(lost)
 
 
@@ -158,16 +159,22 @@ async def put_back_abandoned(session: AsyncSession, policy_of: Callable[[str], R
     return len(abandoned)
 
 
-async def _again(session: AsyncSession, job: Job, due_at: datetime, **values: object) -> None:
+async def _again(session: AsyncSession, job: Job, due_at: datetime, **values: object) -> JobStatus:
+    """Back into the queue, but for a job that somebody has cancelled while it ran."""
+    held = await JobDAO(session).lock(job.id)
+    if held is not None and held.cancel_requested:
+        await cancelled(session, job)
+        return JobStatus.CANCELLED
     await _settle(session, job, JobStatus.QUEUED, next_run_at=due_at, **values)
-    await OutboxEntryDAO(session).add(job.id, job.queue, due_at)
+    OutboxEntryDAO(session).add(job.id, job.queue, due_at)
+    return JobStatus.QUEUED
 
 
 async def _settle(session: AsyncSession, job: Job, status: JobStatus, **values: Any) -> None:  # noqa: ANN401
     """Only whoever holds the claim gets past the UPDATE, and only they write the next event."""
     if not await JobDAO(session).settle(job.id, job.attempt, status=status, **values):
         raise ClaimLost
-    await JobEventDAO(session).add(job.id, job.events + 1, status, job.attempt, values.get("error"))
+    JobEventDAO(session).add(job.id, job.events + 1, status, job.attempt, values.get("error"))
 
 
 async def _move(session: AsyncSession, job: Job, status: JobStatus) -> None:
@@ -176,8 +183,8 @@ async def _move(session: AsyncSession, job: Job, status: JobStatus) -> None:
     if status.is_final:
         job.finished_at = utc_now()
     await session.flush()
-    await _tell(session, job, status)
+    _tell(session, job, status)
 
 
-async def _tell(session: AsyncSession, job: Job, status: JobStatus) -> None:
-    await JobEventDAO(session).add(job.id, job.events, status, job.attempt)
+def _tell(session: AsyncSession, job: Job, status: JobStatus) -> None:
+    JobEventDAO(session).add(job.id, job.events, status, job.attempt)

@@ -1,109 +1,197 @@
-"""Following jobs as they happen: one look a second at all that are followed here."""
+"""Who is watching which job, and one question a second on behalf of them all.
+
+A stream that idles is one small object here: it holds no session, no connection and no timer of
+ours. Events are read from the database when those before them have been sent, so that a slow reader
+keeps nothing of them in memory.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
+import time
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import batched
 
 from loguru import logger
 
-from internal.core.errors import DependencyUnavailable
+from internal.core.caller import Caller
+from internal.core.errors import DependencyUnavailable, Text, TooManyRequests
 from internal.core.job_status import JobStatus
-from internal.infra.database import DATABASE_AWAY
+from internal.infra.database import DATABASE_AWAY, is_away
+from internal.models.job import Job
 from internal.models.job_event import JobEvent
-from internal.services.jobs.service import Jobs
+from internal.services.jobs.service import EVENTS_AT_ONCE, Jobs
 
 POLL_SECONDS = 1.0
-AT_ONCE = 500
-MAX_FOLLOWERS = 4_000
-# Then the client comes back, through the door: whoever may not see the job any more stays out.
-LONGEST_SECONDS = 600.0
+JOBS_A_QUERY = 500
+# Then the client comes again and passes the door again: who may not see it any more is out.
+LIFETIME_SECONDS = 600.0
+MAX_STREAMS = 2000
+MAX_STREAMS_PER_CALLER = 100
+# Of all streams at once: many that wake together must not take the pool from everybody else.
+READERS = 4
 
 _log = logger.bind(logger="jobs")
 
 
-class Follower:
-    """One stream: which job, and how far it has got. It holds nothing else while it waits."""
+class TooManyStreams(DependencyUnavailable):
+    message = Text("this replica has too many open streams", "该副本打开的事件流过多")
 
-    __slots__ = ("job_id", "seen", "woken")
 
-    def __init__(self, job_id: int, seen: int) -> None:
+class TooManyOwnStreams(TooManyRequests):
+    message = Text("you have too many open streams", "您打开的事件流过多")
+
+
+class JobStream:
+    """One reader's place in the events of one job.
+
+    Args:
+        position: the number of the last event that the reader has had.
+        until: when it is to end, on the monotonic clock.
+
+    Attributes:
+        is_cut: it has ended, and there may be more events.
+    """
+
+    __slots__ = (
+        *("_is_over", "_watch", "_woken"),
+        *("caller_key", "is_cut", "job_id", "position", "until"),
+    )
+
+    def __init__(
+        self, watch: "JobWatch", job_id: int, position: int, caller_key: str, until: float
+    ) -> None:
+        self._watch = watch
+        self._woken = asyncio.Event()
+        self._woken.set()
+        self._is_over = False
+        self.is_cut = False
         self.job_id = job_id
-        self.seen = seen
-        self.woken = asyncio.Event()
+        self.position = position
+        self.caller_key = caller_key
+        self.until = until
+
+    async def next_events(self) -> Sequence[JobEvent]:
+        """What has happened since, as soon as something has; nothing where the stream is over."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            if self._is_over:
+                return ()
+            if events := await self._watch.read(self):
+                self._note(events[-1], is_newest=len(events) < EVENTS_AT_ONCE)
+                return events
+
+    def _note(self, last: JobEvent, *, is_newest: bool) -> None:
+        self.position = last.sequence
+        # A final status ends the stream, unless the job was put back after it.
+        if is_newest and JobStatus(last.status).is_final:
+            self.finish()
+        elif not is_newest:
+            self.wake()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def finish(self) -> None:
+        """There is nothing more to come."""
+        self._is_over = True
+        self._woken.set()
+
+    def cut(self) -> None:
+        """Ends it before its end, if that has not come yet."""
+        self.is_cut = not self._is_over
+        self._is_over = True
+        self._woken.set()
 
 
 class JobWatch:
-    """Wakes the followers of jobs that have new events.
+    """The streams of this process."""
 
-    Args:
-        is_draining: whether this replica is being stopped: then nothing is followed any more.
-    """
-
-    def __init__(self, jobs: Jobs, is_draining: Callable[[], bool]) -> None:
+    def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._is_draining = is_draining
-        self._followers: set[Follower] = set()
+        self._streams: set[JobStream] = set()
+        self._watched = asyncio.Event()
+        self._readers = asyncio.Semaphore(READERS)
+        self._is_closed = False
+        self._is_failing = False
 
-    async def follow(self, job_id: int, after: int) -> AsyncGenerator[JobEvent]:
-        """The events of a job after this one, up to its end.
-
-        It may stop before: when the replica is stopped, or after `LONGEST_SECONDS`. The next event
-        is read when the one before it was taken, so that a slow reader has nothing pile up.
-
-        Raises:
-            DependencyUnavailable: too many are followed here.
-        """
-        until = asyncio.get_running_loop().time() + LONGEST_SECONDS
-        with self._following(job_id, after) as follower:
-            while True:
-                events = await self._jobs.events(job_id, follower.seen)
-                for event in events:
-                    follower.seen = event.sequence
-                    yield event
-                if events and JobStatus(events[-1].status).is_final:
-                    return
-                try:
-                    async with asyncio.timeout_at(until):
-                        await follower.woken.wait()
-                except TimeoutError:
-                    return
-                if self._is_draining():
-                    return
-                follower.woken.clear()
-
-    async def run(self) -> None:
-        """Looks until it is cancelled."""
-        was_away = False
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            if self._is_draining():
-                for follower in self._followers:
-                    follower.woken.set()
-                continue
-            try:
-                await self._look()
-                was_away = False
-            except DATABASE_AWAY as error:
-                if not was_away:
-                    _log.warning("streams of job events wait: {}", type(error).__name__)
-                was_away = True
-
-    async def _look(self) -> None:
-        for some in batched(list(self._followers), AT_ONCE):
-            counts = await self._jobs.event_counts({follower.job_id for follower in some})
-            for follower in some:
-                # A job that is not there any more ends at the next read.
-                if counts.get(follower.job_id, follower.seen) > follower.seen:
-                    follower.woken.set()
+    def __len__(self) -> int:
+        return len(self._streams)
 
     @contextmanager
-    def _following(self, job_id: int, seen: int) -> Generator[Follower]:
-        if len(self._followers) >= MAX_FOLLOWERS or self._is_draining():
-            raise DependencyUnavailable
-        follower = Follower(job_id, seen)
-        self._followers.add(follower)
+    def stream(self, caller: Caller, job: Job, after: int) -> Generator[JobStream]:
+        """A stream of a job that the caller was shown, for the length of the block.
+
+        Args:
+            after: the number of the last event that they have had; 0 for none.
+
+        Raises:
+            TooManyStreams, TooManyOwnStreams
+        """
+        if len(self._streams) >= MAX_STREAMS:
+            raise TooManyStreams(headers={"Retry-After": "10"})
+        own = sum(stream.caller_key == caller.key for stream in self._streams)
+        if own >= MAX_STREAMS_PER_CALLER:
+            raise TooManyOwnStreams(headers={"Retry-After": "10"})
+        until = time.monotonic() + LIFETIME_SECONDS
+        stream = JobStream(self, job.id, min(after, job.events), caller.key, until)
+        if self._is_closed:
+            stream.cut()
+        self._streams.add(stream)
+        self._watched.set()
         try:
-            yield follower
+            yield stream
         finally:
-            self._followers.discard(follower)
+            self._streams.discard(stream)
+            if not self._streams:
+                self._watched.clear()
+
+    def close(self) -> None:
+        """Ends every stream, and from now on each new one at its start."""
+        self._is_closed = True
+        for stream in self._streams:
+            stream.cut()
+
+    async def run(self) -> None:
+        """Looks for news every second while somebody watches, until it is cancelled."""
+        while True:
+            await self._watched.wait()
+            streams = list(self._streams)
+            self._wake(streams, await self._counts(streams))
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def read(self, stream: JobStream) -> Sequence[JobEvent]:
+        """What comes after the stream's position; nothing while the database is away."""
+        async with self._readers:
+            try:
+                return await self._jobs.events(stream.job_id, stream.position)
+            except DATABASE_AWAY as error:
+                if not is_away(error):
+                    raise
+                return ()  # the next answer of the database to `run` wakes the stream again
+
+    async def _counts(self, streams: Sequence[JobStream]) -> dict[int, int] | None:
+        """How many events each watched job has; None: that cannot be said now."""
+        counts: dict[int, int] = {}
+        try:
+            for job_ids in batched({stream.job_id for stream in streams}, JOBS_A_QUERY):
+                counts |= await self._jobs.event_counts(job_ids)
+        except Exception as error:  # noqa: BLE001 - whatever it is: the streams wait, open, until it is over
+            if not self._is_failing:
+                reason = str(error).partition("\n")[0]
+                _log.warning("job streams wait: {}: {}", type(error).__name__, reason)
+            self._is_failing = True
+            return None
+        if self._is_failing:
+            _log.info("job streams go on")
+        self._is_failing = False
+        return counts
+
+    @staticmethod
+    def _wake(streams: Sequence[JobStream], counts: dict[int, int] | None) -> None:
+        now = time.monotonic()
+        for stream in streams:
+            if stream.until <= now or (counts is not None and stream.job_id not in counts):
+                stream.cut()  # its time is up, or the job was deleted
+            elif counts is not None and counts[stream.job_id] > stream.position:
+                stream.wake()

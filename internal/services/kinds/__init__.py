@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from internal.services.jobs.kind import Kind
-from internal.services.kinds import maintenance_purge
+from internal.services.kinds import audit_export, maintenance_purge
 
-KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (maintenance_purge.KIND,)}
+KINDS: Mapping[str, Kind[Any]] = {
+    kind.name: kind for kind in (audit_export.KIND, maintenance_purge.KIND)
+}

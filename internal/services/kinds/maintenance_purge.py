@@ -10,6 +10,7 @@ from internal.schemas.shapes import Request
 from internal.services.jobs.kind import Execution, Kind
 
 BATCH = 1000
+EXPORTS_KEPT = timedelta(days=7)
 
 
 class Payload(Request):
@@ -20,11 +21,12 @@ class Payload(Request):
 
 async def run(job: Execution[Payload]) -> dict[str, int]:
     """In batches, each a transaction of its own: deleting twice deletes once."""
-    before = utc_now() - timedelta(days=job.payload.keep_days)
-    jobs = 0
+    now, jobs = utc_now(), 0
+    before = now - timedelta(days=job.payload.keep_days)
     while deleted := await job.services.jobs.purge(OPERATOR, before, BATCH):
         jobs += deleted
-    return {"jobs": jobs}
+    exports = await job.services.exports.purge(OPERATOR, now - EXPORTS_KEPT)
+    return {"jobs": jobs, "exports": exports}
 
 
 KIND = Kind("maintenance.purge", Payload, run)

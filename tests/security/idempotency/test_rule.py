@@ -38,6 +38,7 @@ def test_there_are_routes_that_create() -> None:
         "createWebhookEndpoint",
         "rotateWebhookEndpoint",
         "reportAuditEvent",
+        "createJob",
     }
 
 

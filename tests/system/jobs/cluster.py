@@ -28,7 +28,7 @@ class Process:
         self.name = name
         self._log = folder / f"{name}.log"
         self._env = dict(env)
-        self._arguments = arguments
+        self.command = ["-m", "tests.system.jobs.program", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -36,7 +36,7 @@ class Process:
             return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.system.jobs.program", *self._arguments],
+                [sys.executable, *self.command],
                 env=self._env,
                 cwd=ROOT,
                 stdout=log,
@@ -59,6 +59,12 @@ class Process:
             return self._process.wait(STOP_SECONDS)
         finally:
             self.kill()
+
+    def restart_if_ended(self) -> None:
+        """What a supervisor does with a process that has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+            self.start()
 
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -93,7 +99,7 @@ class Cluster:
         self._broker_url = {"CELERY_BROKER_URL": broker[1]} if broker else {}
         self._settings = settings or {}
         self._stack = ExitStack()
-        self._env: dict[str, str] = {}
+        self.env: dict[str, str] = {}
         self.apis: list[Process] = []
         self.workers: list[Process] = []
         self.scheduler = self._process("scheduler")
@@ -101,7 +107,7 @@ class Cluster:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.redis)
-            self._env = command.environment(
+            self.env = command.environment(
                 self.folder,
                 {
                     **self.database.environment(),
@@ -164,12 +170,12 @@ class Cluster:
             return found
 
     def _process(self, name: str, *arguments: str) -> Process:
-        return Process(name, self.folder, self._env, *arguments)
+        return Process(name, self.folder, self.env, *arguments)
 
     def _groundwork(self, *arguments: str, stdin: str = "") -> None:
         done = subprocess.run(
             [command.GROUNDWORK, *arguments],
-            env=self._env,
+            env=self.env,
             input=stdin,
             text=True,
             capture_output=True,

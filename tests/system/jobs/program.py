@@ -1,6 +1,10 @@
-"""The `groundwork` command with a kind of job more, whose effects can be counted. `python -m …`."""
+"""The `groundwork` command with kinds of jobs more. `python -m …`.
+
+CLAIM_SECONDS in the environment makes claims run out sooner.
+"""
 
 import asyncio
+import os
 import random
 from datetime import timedelta
 from typing import Any, cast
@@ -10,6 +14,7 @@ from sqlalchemy import text
 from internal import cli
 from internal.core.backoff import RetryPolicy
 from internal.schemas.shapes import Request
+from internal.services.jobs import states
 from internal.services.jobs.kind import Execution, Kind
 from internal.services.kinds import KINDS
 
@@ -40,8 +45,18 @@ KIND = Kind(
 )
 
 
+async def kill(_job: Execution[Request]) -> None:
+    """Takes the process that executes it along, every time."""
+    os._exit(1)
+
+
+KILLER = Kind("test.kill", Request, kill, retry=RetryPolicy(2, first=timedelta(seconds=0.1)))
+
+
 def main() -> None:
-    cast("dict[str, Kind[Any]]", KINDS)[KIND.name] = KIND
+    cast("dict[str, Kind[Any]]", KINDS).update({kind.name: kind for kind in (KIND, KILLER)})
+    if seconds := os.environ.get("CLAIM_SECONDS"):
+        states.CLAIM_LASTS = timedelta(seconds=float(seconds))
     cli.main()
 
 

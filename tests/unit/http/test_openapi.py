@@ -120,16 +120,42 @@ def test_an_operation_has_a_summary_a_description_and_a_described_tag(
     assert tag in {described["name"] for described in DOCUMENT["tags"] if described["description"]}
 
 
-@each_operation
+STREAMS = [one for one in OPERATIONS if "text/event-stream" in str(one.described["responses"])]
+FILES = [one for one in OPERATIONS if "text/csv" in str(one.described["responses"])]
+each_of_one_reply = pytest.mark.parametrize(
+    "operation",
+    [one for one in OPERATIONS if one not in (*STREAMS, *FILES)],
+    ids=lambda one: one.name,
+)
+
+
+@each_of_one_reply
 def test_an_operation_has_one_success_in_the_envelope_with_every_field_in_it(
     operation: Operation,
 ) -> None:
     (success,) = (reply for status, reply in replies(operation) if status < "300")
-    if "text/event-stream" in success["content"]:
-        return  # each event is a reply of its own
     schema = resolved(success["content"]["application/json"]["schema"])
     fields = ["code", "message", "data", "trace_id"]
     assert list(schema["properties"]) == schema["required"] == fields
+
+
+def test_a_file_is_told_by_its_type() -> None:
+    (operation,) = FILES
+    assert operation.path == "/v1/jobs/{job_id}/export"
+    (success,) = (reply for status, reply in replies(operation) if status < "300")
+    assert list(success["content"]) == ["text/csv"]
+
+
+def test_a_stream_tells_the_shape_of_its_events_and_what_comes_when_there_will_be_none() -> None:
+    (operation,) = STREAMS
+    assert operation.path == "/v1/jobs/{job_id}/events"
+    successes = {status: reply for status, reply in replies(operation) if status < "300"}
+    assert list(successes) == ["200", "204"]
+    (media,) = successes["200"]["content"].items()
+    assert media[0] == "text/event-stream"
+    assert media[1].keys() == {"schema", "example"}
+    assert {"sequence", "status", "at"} <= resolved(media[1]["schema"])["properties"].keys()
+    assert "content" not in successes["204"]
 
 
 @each_operation
@@ -153,10 +179,10 @@ def every_error(kind: type[ServiceError] = ServiceError) -> Iterator[type[Servic
 
 @each_operation
 def test_examples_are_valid_by_their_own_schemas(operation: Operation) -> None:
-    bodies = [operation.described.get("requestBody", {"content": {}})]
+    bodies = [operation.described.get("requestBody", {})]
     bodies += [reply for _, reply in replies(operation)]
     for body in bodies:
-        for media in body["content"].values():
+        for media in body.get("content", {}).values():
             validator = jsonschema_rs.Draft202012Validator(schema_in_document(media["schema"]))
             for example in examples_of(media):
                 validator.validate(example)

@@ -1,0 +1,44 @@
+"""The periodic jobs of the house, and their leader."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from loguru import logger
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from internal.services.assembly import Services
+from internal.services.jobs import states
+from internal.services.leader import Leader
+from internal.services.leases import Leases
+from internal.services.periodic import Periodic, PeriodicEffect
+from internal.services.purge import purge
+
+LEASE = "scheduler"
+REAP_EVERY = timedelta(seconds=5)
+PURGE_EVERY = timedelta(hours=1)
+
+_log = logger.bind(logger="scheduler")
+
+
+def periodic_effects(services: Services) -> Sequence[PeriodicEffect]:
+    jobs = services.jobs
+
+    async def reap(session: AsyncSession, _scheduled_at: datetime) -> None:
+        lost = await states.put_back_lost(session)
+        abandoned = await states.put_back_abandoned(session, jobs.policy)
+        if lost or abandoned:
+            _log.bind(lost=lost, abandoned=abandoned).warning("jobs were put back")
+
+    async def purge_jobs(session: AsyncSession, _scheduled_at: datetime) -> None:
+        await jobs.submit_own(session, "maintenance.purge", {})
+
+    return (
+        PeriodicEffect("jobs.reap", REAP_EVERY, reap, jobs.committed.set),
+        PeriodicEffect("maintenance.purge", PURGE_EVERY, purge_jobs, jobs.committed.set),
+        PeriodicEffect("purge", PURGE_EVERY, purge),
+    )
+
+
+def scheduler_leader(services: Services, leases: Leases) -> Leader:
+    periodic = Periodic(services.unit_of_work, leases, periodic_effects(services))
+    return Leader(leases, LEASE, periodic.lead)
