@@ -45,6 +45,7 @@ _TAGS = {
     "auth": "Register, log in and out, one's own account.",
     "users": "Accounts: all for admins, one's own for everybody.",
     "clients": "API clients and their secrets, for admins.",
+    "webhooks": "Where events are sent, and what they are signed with, for admins.",
     "jobs": "Work that outlives its request: one's own, all for admins.",
     "audit": "Who did what to which object, for admins.",
     "internal": "Signed requests of other services.",
