@@ -17,6 +17,7 @@ from internal.controllers import (
     internal_api,
     jobs,
     users,
+    webhooks,
 )
 from internal.controllers.doors import require_doors
 from internal.controllers.errors import install_error_handlers
@@ -37,6 +38,7 @@ ROUTERS: Sequence[APIRouter] = (
     auth.router,
     users.router,
     clients.router,
+    webhooks.router,
     jobs.router,
     exports.router,
     audit.router,

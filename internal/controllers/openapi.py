@@ -46,6 +46,7 @@ _TAGS = {
     "users": "Accounts: all for admins, one's own for everybody.",
     "clients": "API clients and their secrets, for admins.",
     "jobs": "Work that outlives its request: one's own, all for admins.",
+    "webhooks": "Where events are sent, and what they are signed with, for admins.",
     "audit": "Who did what to which object, for admins.",
     "internal": "Signed requests of other services.",
     "health": "Probes.",

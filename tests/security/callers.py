@@ -21,7 +21,7 @@ class Callers:
     """A service, and those who call it: users, logged in, and API clients.
 
     The routes with an object in their path are asked for `user`'s account, for a new job of
-    `user`'s, and for the client `target`.
+    `user`'s, for the client `target` and for the webhook endpoint.
     """
 
     service: Replica
@@ -33,6 +33,7 @@ class Callers:
         path = path.format(
             user_id=self.service.populated.ids["user"],
             client_id=self.service.populated.keys["target"].client_id,
+            endpoint_id=self.service.populated.endpoint.client_id,
             name="swagger-ui.css",
             job_id=await self._job_for(route),
         )
@@ -69,6 +70,8 @@ class Callers:
             "POST /v1/clients": {"name": unique},
             "POST /v1/clients/{client_id}/rotate": {"keep_previous": True},
             "POST /v1/jobs": {"kind": "maintenance.purge", "payload": {"keep_days": 3650}},
+            "POST /v1/webhook-endpoints": {"url": "https://hooks.example/", "owner": unique},
+            "PATCH /v1/webhook-endpoints/{endpoint_id}": {"owner": "Ada"},
             "POST /v1/internal/audit-events": {
                 "action": "invoice.cancel",
                 "object_type": "invoice",
