@@ -28,6 +28,13 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 RETRY_MILLISECONDS = (1000, 5000)
 MAX_SEQUENCE = (1 << 31) - 1
 
+_EVENT = {
+    "event": "running",
+    "data": '{"sequence":2,"status":"running","attempt":1,"at":"2026-01-02T03:04:05.678901Z",'
+    '"message":null}',
+    "id": "2",
+}
+
 type LastEventId = Annotated[
     int,
     Header(
@@ -115,7 +122,7 @@ async def open_stream(
     with resources.job_watch.stream(caller, job, last_event_id) as stream:
         if JobStatus(job.status).is_final and last_event_id >= job.events:
             response.status_code = 204
-            stream.end()
+            stream.finish()
         yield stream
 
 
@@ -124,7 +131,7 @@ async def open_stream(
     operation_id="followJob",
     response_class=EventSourceResponse,
     responses={
-        200: {"model": JobEventView},  # of each event's data
+        200: {"content": {"text/event-stream": {"example": _EVENT}}},
         204: {"description": "The job is finished, and its last event has arrived before."},
         **errors(NotFound, TooManyOwnStreams, TooManyStreams),
     },
@@ -137,11 +144,9 @@ async def follow_job(
     `id` is the number of the event, `event` its status. A stream that ends before has sent `retry`:
     open it again, with `Last-Event-ID`.
     """
-    status = JobStatus.QUEUED
     while events := await stream.next_events():
         for event in events:
-            status = JobStatus(event.status)
             view = JobEventView.of(event)
-            yield ServerSentEvent(data=view, event=status, id=str(event.sequence))
-    if not status.is_final:
+            yield ServerSentEvent(data=view, event=event.status, id=str(event.sequence))
+    if stream.is_cut:
         yield ServerSentEvent(retry=random.randint(*RETRY_MILLISECONDS))  # noqa: S311 - no secret

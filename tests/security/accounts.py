@@ -86,6 +86,7 @@ def populate(folder: Path, parts: Mapping[str, object]) -> Populated:
         **parts,
         "APP_ENV": "test",
         "JOBS_BACKEND": "embedded",
+        "SCHEDULER_ENABLED": False,  # no jobs but those that a test makes
         "AES_SECRET": generate_key(),
         "JWT_SECRET": generate_jwt_secret(),
         "RATE_LIMIT_DEFAULT": "1000000/minute",

@@ -62,13 +62,16 @@ async def knock(callers: Callers, route: str, secret: str) -> AsyncGenerator[htt
     for role in ROLES:
         yield await callers.call(role, route)
     method, path = route.split(" ")
-    path = path.format(user_id="1", client_id="x", endpoint_id="1", name="swagger-ui.css")
+    path = path.format(
+        user_id="1", client_id="x", job_id="1", endpoint_id="1", name="swagger-ui.css"
+    )
     basic = base64.b64encode(f"user:{secret}".encode()).decode()
     wrong: list[Any] = [
         {"password": [secret], "current_password": {secret: secret}, "username": {"x": secret}},
         {"refresh_token": secret * 9, "new_password": secret[:11], "name": [secret]},
         {"role": secret, "scopes": secret, "disabled": secret, "keep_previous": secret},
         {"action": secret, "object_type": secret, "object_id": [secret], "details": secret},
+        {"kind": secret, "payload": {secret: secret}, "run_at": secret},
         [secret],
         secret,
     ]

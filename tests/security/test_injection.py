@@ -62,8 +62,8 @@ HEADERS = (
 QUERIES = {
     "GET /v1/users": ("page", "limit", "sort", "username", "role"),
     "GET /v1/clients": ("page", "limit", "sort"),
-    "GET /v1/jobs": ("page", "limit", "sort", "kind", "status"),
     "GET /v1/webhook-endpoints": ("page", "limit", "sort", "owner"),
+    "GET /v1/jobs": ("page", "limit", "sort", "kind", "status"),
     "GET /v1/audit-events": (
         *("page", "limit", "sort", "actor_id", "action", "object_type", "object_id", "trace_id"),
     ),

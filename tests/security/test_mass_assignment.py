@@ -65,17 +65,17 @@ OFFERED = {
     "PATCH /v1/users/{user_id}": ("admin", {"display_name", "role", "disabled"}),
     "POST /v1/clients": ("admin", {"name", "scopes"}),
     "POST /v1/clients/{client_id}/rotate": ("admin", {"keep_previous"}),
-    "POST /v1/jobs": ("admin", {"kind", "payload", "run_at"}),
     "POST /v1/webhook-endpoints": ("admin", {"url", "owner"}),
     "PATCH /v1/webhook-endpoints/{endpoint_id}": ("admin", {"url", "owner", "disabled"}),
+    "POST /v1/jobs": ("admin", {"kind", "payload", "run_at"}),
     "POST /v1/internal/audit-events": (
         "scoped",
         {"action", "object_type", "object_id", "details"},
     ),
 }
 TABLES = (
-    *("users", "api_clients", "login_sessions", "refresh_tokens", "audit_events"),
-    *("webhook_endpoints", "jobs"),
+    *("users", "api_clients", "login_sessions", "refresh_tokens", "audit_events", "jobs"),
+    "webhook_endpoints",
 )
 
 

@@ -117,7 +117,7 @@ async def test_a_deleted_endpoint_is_not_there_any_more(callers: Callers) -> Non
     path = f"{PATH}/{callers.service.populated.endpoint.client_id}"
     assert (await callers.send("admin", "DELETE", path)).status_code == 200
     for method, where in (("GET", ""), ("PATCH", ""), ("POST", "/rotate"), ("DELETE", "")):
-        body: dict[str, object] | None = {} if method == "PATCH" else None
+        body: dict[str, str] | None = {} if method == "PATCH" else None
         reply = await callers.send("admin", method, path + where, json=body)
         assert reply.status_code == 404, method
     assert (await callers.send("admin", "GET", PATH)).json()["data"]["total"] == 0

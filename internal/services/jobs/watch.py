@@ -47,16 +47,24 @@ class JobStream:
     Args:
         position: the number of the last event that the reader has had.
         until: when it is to end, on the monotonic clock.
+
+    Attributes:
+        is_cut: it has ended, and there may be more events.
     """
 
-    __slots__ = ("_is_over", "_watch", "_woken", "caller_key", "job_id", "position", "until")
+    __slots__ = (
+        *("_is_over", "_watch", "_woken"),
+        *("caller_key", "is_cut", "job_id", "position", "until"),
+    )
 
     def __init__(
         self, watch: "JobWatch", job_id: int, position: int, caller_key: str, until: float
     ) -> None:
         self._watch = watch
         self._woken = asyncio.Event()
+        self._woken.set()
         self._is_over = False
+        self.is_cut = False
         self.job_id = job_id
         self.position = position
         self.caller_key = caller_key
@@ -64,22 +72,34 @@ class JobStream:
 
     async def next_events(self) -> Sequence[JobEvent]:
         """What has happened since, as soon as something has; nothing where the stream is over."""
-        while not self._is_over:
-            self._woken.clear()
-            events = await self._watch.read(self)
-            if events:
-                self.position = events[-1].sequence
-                # A final status ends the stream, unless the job was put back after it.
-                is_newest = len(events) < EVENTS_AT_ONCE
-                self._is_over = is_newest and JobStatus(events[-1].status).is_final
-                return events
+        while True:
             await self._woken.wait()
-        return ()
+            self._woken.clear()
+            if self._is_over:
+                return ()
+            if events := await self._watch.read(self):
+                self._note(events[-1], is_newest=len(events) < EVENTS_AT_ONCE)
+                return events
+
+    def _note(self, last: JobEvent, *, is_newest: bool) -> None:
+        self.position = last.sequence
+        # A final status ends the stream, unless the job was put back after it.
+        if is_newest and JobStatus(last.status).is_final:
+            self.finish()
+        elif not is_newest:
+            self.wake()
 
     def wake(self) -> None:
         self._woken.set()
 
-    def end(self) -> None:
+    def finish(self) -> None:
+        """There is nothing more to come."""
+        self._is_over = True
+        self._woken.set()
+
+    def cut(self) -> None:
+        """Ends it before its end, if that has not come yet."""
+        self.is_cut = not self._is_over
         self._is_over = True
         self._woken.set()
 
@@ -116,7 +136,7 @@ class JobWatch:
         until = time.monotonic() + LIFETIME_SECONDS
         stream = JobStream(self, job.id, min(after, job.events), caller.key, until)
         if self._is_closed:
-            stream.end()
+            stream.cut()
         self._streams.add(stream)
         self._watched.set()
         try:
@@ -130,7 +150,7 @@ class JobWatch:
         """Ends every stream, and from now on each new one at its start."""
         self._is_closed = True
         for stream in self._streams:
-            stream.end()
+            stream.cut()
 
     async def run(self) -> None:
         """Looks for news every second while somebody watches, until it is cancelled."""
@@ -172,6 +192,6 @@ class JobWatch:
         now = time.monotonic()
         for stream in streams:
             if stream.until <= now or (counts is not None and stream.job_id not in counts):
-                stream.end()  # its time is up, or the job was deleted
+                stream.cut()  # its time is up, or the job was deleted
             elif counts is not None and counts[stream.job_id] > stream.position:
                 stream.wake()
