@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +18,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
+from internal.infra.metrics import Metrics
 from internal.infra.statements import StatementWatch
 from internal.infra.tls import client_context
 
@@ -81,11 +84,32 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def create_engine(settings: Settings) -> AsyncEngine:
+class WatchedPool(AsyncAdaptedQueuePool):
+    """Tells how long a connection was waited for, and how many there are."""
+
+    metrics: Metrics | None = None
+
+    def connect(self) -> PoolProxiedConnection:
+        started = time.perf_counter()
+        try:
+            return super().connect()
+        finally:
+            if self.metrics is not None:
+                self.metrics.observe("db_pool_wait_seconds", time.perf_counter() - started)
+
+    def tell(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        metrics.watch("db_pool_size", self.size)
+        metrics.watch("db_pool_checked_out", self.checkedout)
+        metrics.watch("db_pool_overflow", lambda: max(self.overflow(), 0))
+
+
+def create_engine(settings: Settings, metrics: Metrics | None = None) -> AsyncEngine:
     """The engine of the service, with its pool and its watchers."""
     engine = create_async_engine(
         _async_url(settings),
         connect_args=_async_connect_args(settings, CONNECT_TIMEOUT_SECONDS),
+        poolclass=WatchedPool,
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_max_overflow,
         pool_timeout=settings.db_pool_timeout,
@@ -93,6 +117,8 @@ def create_engine(settings: Settings) -> AsyncEngine:
         **engine_options(settings),
     )
     watch(engine.sync_engine, settings)
+    if metrics is not None and isinstance(engine.pool, WatchedPool):
+        engine.pool.tell(metrics)
     return engine
 
 
@@ -125,13 +151,15 @@ def _async_connect_args(settings: Settings, timeout: float) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+async def open_database(
+    settings: Settings, metrics: Metrics | None = None
+) -> AsyncGenerator[AsyncEngine]:
     """The engine, once a connection has been made; its pool is closed at the end.
 
     Raises:
         StartError: the database cannot be reached, refuses us, or does not exist.
     """
-    engine = create_engine(settings)
+    engine = create_engine(settings, metrics)
     try:
         await _connect_once(engine, settings)
         yield engine

@@ -1,15 +1,20 @@
 """The periodic jobs of the house, and their leader."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from internal.infra.background import running
+from internal.infra.metrics import Metrics
 from internal.services.assembly import Services
 from internal.services.jobs import states
+from internal.services.jobs.backlog import Backlog
+from internal.services.kinds import KINDS
 from internal.services.leader import Leader
-from internal.services.leases import Leases
+from internal.services.leases import HeldLease, Leases
 from internal.services.periodic import Periodic, PeriodicEffect
 from internal.services.purge import purge
 
@@ -39,6 +44,15 @@ def periodic_effects(services: Services) -> Sequence[PeriodicEffect]:
     )
 
 
-def scheduler_leader(services: Services, leases: Leases) -> Leader:
+def scheduler_leader(services: Services, leases: Leases, metrics: Metrics) -> Leader:
     periodic = Periodic(services.unit_of_work, leases, periodic_effects(services))
-    return Leader(leases, LEASE, periodic.lead)
+    backlog = Backlog(services.unit_of_work, metrics, KINDS)
+
+    @asynccontextmanager
+    async def lead(lease: HeldLease, step_down: Callable[[], None]) -> AsyncGenerator[None]:
+        async with periodic.lead(lease, step_down), running(backlog.run()):
+            yield
+
+    leader = Leader(leases, LEASE, lead)
+    metrics.watch("scheduler_is_leader", lambda: int(leader.is_leader))
+    return leader
