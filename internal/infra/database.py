@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
+from sqlalchemy.pool import Pool, PoolProxiedConnection, QueuePool
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
@@ -84,32 +84,11 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-class WatchedPool(AsyncAdaptedQueuePool):
-    """Tells how long a connection was waited for, and how many there are."""
-
-    metrics: Metrics | None = None
-
-    def connect(self) -> PoolProxiedConnection:
-        started = time.perf_counter()
-        try:
-            return super().connect()
-        finally:
-            if self.metrics is not None:
-                self.metrics.observe("db_pool_wait_seconds", time.perf_counter() - started)
-
-    def tell(self, metrics: Metrics) -> None:
-        self.metrics = metrics
-        metrics.watch("db_pool_size", self.size)
-        metrics.watch("db_pool_checked_out", self.checkedout)
-        metrics.watch("db_pool_overflow", lambda: max(self.overflow(), 0))
-
-
 def create_engine(settings: Settings, metrics: Metrics | None = None) -> AsyncEngine:
     """The engine of the service, with its pool and its watchers."""
     engine = create_async_engine(
         _async_url(settings),
         connect_args=_async_connect_args(settings, CONNECT_TIMEOUT_SECONDS),
-        poolclass=WatchedPool,
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_max_overflow,
         pool_timeout=settings.db_pool_timeout,
@@ -117,9 +96,28 @@ def create_engine(settings: Settings, metrics: Metrics | None = None) -> AsyncEn
         **engine_options(settings),
     )
     watch(engine.sync_engine, settings)
-    if metrics is not None and isinstance(engine.pool, WatchedPool):
-        engine.pool.tell(metrics)
+    if metrics is not None:
+        _count_connections(engine.pool, metrics)
     return engine
+
+
+def _count_connections(pool: Pool, metrics: Metrics) -> None:
+    """Tells how many there are, and how long one is waited for."""
+    assert isinstance(pool, QueuePool)  # noqa: S101 - what SQLAlchemy makes of a pool_size
+    connect = pool.connect
+
+    def connect_timed() -> PoolProxiedConnection:
+        started = time.perf_counter()
+        try:
+            return connect()
+        finally:
+            metrics.observe("db_pool_wait_seconds", time.perf_counter() - started)
+
+    # Of this pool and not a class of ours, whose name would be that of another logger.
+    pool.connect = connect_timed  # type: ignore[method-assign]
+    metrics.watch("db_pool_size", pool.size)
+    metrics.watch("db_pool_checked_out", pool.checkedout)
+    metrics.watch("db_pool_overflow", lambda: max(pool.overflow(), 0))
 
 
 def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:

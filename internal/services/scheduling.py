@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from internal.infra.background import running
 from internal.infra.metrics import Metrics
 from internal.services.assembly import Services
 from internal.services.jobs import states
@@ -20,6 +19,7 @@ from internal.services.purge import purge
 
 LEASE = "scheduler"
 REAP_EVERY = timedelta(seconds=5)
+BACKLOG_EVERY = timedelta(seconds=15)
 PURGE_EVERY = timedelta(hours=1)
 
 _log = logger.bind(logger="scheduler")
@@ -45,13 +45,17 @@ def periodic_effects(services: Services) -> Sequence[PeriodicEffect]:
 
 
 def scheduler_leader(services: Services, leases: Leases, metrics: Metrics) -> Leader:
-    periodic = Periodic(services.unit_of_work, leases, periodic_effects(services))
-    backlog = Backlog(services.unit_of_work, metrics, KINDS)
+    backlog = Backlog(metrics, KINDS)
+    told = PeriodicEffect("backlog", BACKLOG_EVERY, backlog.tell)
+    periodic = Periodic(services.unit_of_work, leases, (*periodic_effects(services), told))
 
     @asynccontextmanager
     async def lead(lease: HeldLease, step_down: Callable[[], None]) -> AsyncGenerator[None]:
-        async with periodic.lead(lease, step_down), running(backlog.run()):
-            yield
+        try:
+            async with periodic.lead(lease, step_down):
+                yield
+        finally:
+            backlog.forget()
 
     leader = Leader(leases, LEASE, lead)
     metrics.watch("scheduler_is_leader", lambda: int(leader.is_leader))
