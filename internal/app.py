@@ -18,6 +18,7 @@ from internal.controllers import (
     jobs,
     metrics,
     users,
+    webhooks,
 )
 from internal.controllers.doors import require_doors
 from internal.controllers.errors import install_error_handlers
@@ -40,6 +41,7 @@ ROUTERS: Sequence[APIRouter] = (
     auth.router,
     users.router,
     clients.router,
+    webhooks.router,
     jobs.router,
     exports.router,
     audit.router,

@@ -86,15 +86,19 @@ def list_clients(page: Annotated[int, typer.Option(min=1)] = 1) -> None:
 
 @app.command()
 def rekey() -> None:
-    """Encrypt every secret anew under the newest AES_SECRET, before an old one is dropped."""
+    """Encrypt every secret anew, of webhook endpoints too, before an old AES_SECRET is dropped."""
     from internal.config.secrets import SecretError
     from internal.core.caller import OPERATOR
     from internal.core.errors import StartError
 
+    async def work(services: "Services") -> int:
+        clients = await services.clients.rekey(OPERATOR)
+        return clients + await services.webhook_endpoints.rekey(OPERATOR)
+
     try:
-        count = run_with_services(lambda services: services.clients.rekey(OPERATOR))
+        count = run_with_services(work)
     except SecretError as error:
-        raise StartError(f"a client's secret: {error}; is it in AES_SECRET_PREVIOUS?") from error
+        raise StartError(f"a stored secret: {error}; is it in AES_SECRET_PREVIOUS?") from error
     print(f"re-encrypted: {count}")
 
 

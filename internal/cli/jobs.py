@@ -19,7 +19,8 @@ app = typer.Typer(help="Jobs, of everybody.", no_args_is_help=True)
 MAX_DAYS = 36_500
 MAX_ID = 9 * 10**18  # of 63 bits, as exact as the float that Click compares with
 
-type JobId = Annotated[int, typer.Argument(help="The job's id.", min=0, max=MAX_ID)]
+# No `type` statement: typer would not see the bounds through it.
+JobId = Annotated[int, typer.Argument(help="The job's id.", min=0, max=MAX_ID)]
 
 
 @app.command("list")

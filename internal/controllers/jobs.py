@@ -28,6 +28,13 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 RETRY_MILLISECONDS = (1000, 5000)
 MAX_SEQUENCE = (1 << 31) - 1
 
+_EVENT = {
+    "event": "running",
+    "data": '{"sequence":2,"status":"running","attempt":1,"at":"2026-01-02T03:04:05.678901Z",'
+    '"message":null}',
+    "id": "2",
+}
+
 type LastEventId = Annotated[
     int,
     Header(
@@ -124,7 +131,7 @@ async def open_stream(
     operation_id="followJob",
     response_class=EventSourceResponse,
     responses={
-        200: {"model": JobEventView},  # of each event's data
+        200: {"content": {"text/event-stream": {"example": _EVENT}}},
         204: {"description": "The job is finished, and its last event has arrived before."},
         **errors(NotFound, TooManyOwnStreams, TooManyStreams),
     },

@@ -45,6 +45,7 @@ _TAGS = {
     "auth": "Register, log in and out, one's own account.",
     "users": "Accounts: all for admins, one's own for everybody.",
     "clients": "API clients and their secrets, for admins.",
+    "webhooks": "Where events are sent, and what they are signed with, for admins.",
     "jobs": "Work that outlives its request: one's own, all for admins.",
     "audit": "Who did what to which object, for admins.",
     "internal": "Signed requests of other services.",
@@ -124,7 +125,8 @@ def _describe_replies(route: APIRoute, operation: Json) -> None:
             response["headers"] = header_references(*_success_headers(route, operation))
             response["description"] = HTTPStatus(int(status)).phrase
             for media in response.get("content", {}).values():
-                media.pop("itemSchema", None)  # of OpenAPI 3.2; FastAPI's document is one of 3.1
+                if "itemSchema" in media:  # of OpenAPI 3.2; FastAPI's document is one of 3.1
+                    media["schema"] = media.pop("itemSchema")
     operation["responses"] = dict(sorted(responses.items()))
     door = door_of(route)
     operation["security"] = _SECURITY[door.scheme] if door else []

@@ -82,6 +82,11 @@ class Snowflake:
         return self._node
 
     @property
+    def now_ms(self) -> int:
+        """What its clock says, in milliseconds since `EPOCH`."""
+        return self._clock()
+
+    @property
     def last_ms(self) -> int:
         """The time of the last id; no id was given after it."""
         return self._ms

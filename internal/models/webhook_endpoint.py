@@ -15,3 +15,12 @@ class WebhookEndpoint(Record):
     owner: Mapped[str] = mapped_column(binary_string(128))
     secret: Mapped[str] = mapped_column(binary_string(512))
     disabled_at: Mapped[datetime | None]
+
+    @property
+    def disabled(self) -> bool:
+        return self.disabled_at is not None
+
+    @property
+    def client_id(self) -> str:
+        """What stands as X-Client-Id in the requests that are sent to it."""
+        return str(self.id)

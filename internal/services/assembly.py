@@ -9,6 +9,7 @@ from internal.config.secrets import Keyring
 from internal.config.settings import AppEnv, Settings, split_secrets
 from internal.core.tokens import TokenSigner
 from internal.infra.export_files import ExportFiles
+from internal.infra.outgoing_http import OutgoingHttp
 from internal.services.accounts import Accounts
 from internal.services.audit import Audit
 from internal.services.clients import Clients
@@ -22,6 +23,7 @@ from internal.services.sessions import Sessions
 from internal.services.signed_requests import SignedRequests
 from internal.services.unit_of_work import UnitOfWork
 from internal.services.users import Users
+from internal.services.webhook_endpoints import WebhookEndpoints
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Services:
     exports: Exports
     idempotency: Idempotency
     jobs: Jobs
+    outgoing_http: OutgoingHttp
     sessions: Sessions
     signed_requests: SignedRequests
     unit_of_work: UnitOfWork
     users: Users
+    webhook_endpoints: WebhookEndpoints
 
 
 def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis) -> Services:
@@ -49,6 +53,7 @@ def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis
         unit_of_work, _signer(settings), timedelta(days=settings.refresh_token_expire_days)
     )
     signed_requests = SignedRequests(unit_of_work, redis, keys)
+    require_https = settings.app_env is AppEnv.PROD
     return Services(
         accounts=Accounts(
             unit_of_work,
@@ -62,10 +67,12 @@ def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis
         exports=Exports(ExportFiles(settings.export_dir or settings.data_dir / "exports")),
         idempotency=Idempotency(unit_of_work, keys),
         jobs=Jobs(unit_of_work, KINDS),
+        outgoing_http=OutgoingHttp(settings.webhook_allowed_networks, require_https=require_https),
         sessions=sessions,
         signed_requests=signed_requests,
         unit_of_work=unit_of_work,
         users=Users(unit_of_work, hasher, sessions),
+        webhook_endpoints=WebhookEndpoints(unit_of_work, keys, require_https=require_https),
     )
 
 

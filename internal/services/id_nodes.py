@@ -14,7 +14,7 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from internal.core.snowflake import MAX_NODE, Snowflake, wall_clock_ms
+from internal.core.snowflake import MAX_NODE, Snowflake
 from internal.infra.background import running
 from internal.infra.database import DATABASE_AWAY
 from internal.services.leases import HeldLease, Leases
@@ -63,7 +63,7 @@ class IdNode:
         A node whose ceiling is behind the clock, so that ids can be had at once; one by chance, so
         that processes which start together do not all try the same.
         """
-        now = wall_clock_ms()
+        now = self._ids.now_ms
         free = await self._free_nodes(now)
         for node in random.sample(free, min(TRIES, len(free))):
             lease = await self._leases.acquire(f"{PREFIX}{node}", self._holder, self._terms.lasting)
@@ -109,15 +109,19 @@ class IdNode:
                 async with asyncio.timeout(RELEASE_SECONDS):
                     await self._leases.release(self._lease, ceiling_ms)
 
+    def lose(self) -> None:
+        """Gives no more ids of this node; the next renewal takes another one."""
+        self._ids.forget_node()
+        self._lease = None
+
     async def _keep_once(self) -> None:
         if self._lease is not None:
-            ceiling_ms = max(wall_clock_ms(), self._ids.last_ms) + self._terms.headroom_ms
+            ceiling_ms = max(self._ids.now_ms, self._ids.last_ms) + self._terms.headroom_ms
             if await self._leases.renew(self._lease, self._terms.lasting, ceiling_ms):
                 self._ids.extend(ceiling_ms)
                 return
             _log.warning("the id node was lost")
-            self._ids.forget_node()
-            self._lease = None
+            self.lose()
         if not await self.acquire():
             _log.error("no id node is free")
 

@@ -1,6 +1,7 @@
 """Accounts and a client to measure with, put into the database past HTTP."""
 
 import asyncio
+import secrets
 from typing import NamedTuple
 
 from internal.config.load_config import load_config
@@ -35,7 +36,8 @@ async def _seed(env: dict[str, str], count: int, role: Role) -> People:
     settings = load_config(env).settings
     redis = create_client(settings, connections=1, timeout=5)
     password_hash = await PasswordHasher().hash(PASSWORD)
-    users = [new_user(f"user{number}", "", password_hash, role) for number in range(count)]
+    names = [f"user-{secrets.token_hex(8)}" for _ in range(count)]  # of each measurement its own
+    users = [new_user(name, "", password_hash, role) for name in names]
     async with open_database(settings) as database, redis:
         unit_of_work = UnitOfWork(database, Snowflake(SEED_NODE))
         services = assemble_services(settings, unit_of_work, redis)

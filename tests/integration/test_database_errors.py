@@ -86,6 +86,6 @@ async def connection_of(served: Served, statement: str) -> int:
     """The number of the connection that executes it, as soon as one does."""
     query = text("SELECT id FROM information_schema.processlist WHERE info LIKE :it")
     async with served.app.state.resources.database.connect() as connection:
-        while (found := await connection.scalar(query, {"it": statement})) is None:  # noqa: ASYNC110
+        while (found := await connection.scalar(query, {"it": statement})) is None:
             await asyncio.sleep(0.02)
     return int(found)

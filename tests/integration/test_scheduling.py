@@ -81,7 +81,7 @@ async def replicas(settings: Settings, uow: UnitOfWork) -> AsyncGenerator[list[R
 
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(DEADLINE):
-        while not condition():  # noqa: ASYNC110 - a state of the test's own
+        while not condition():
             await asyncio.sleep(0.02)
 
 

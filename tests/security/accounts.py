@@ -30,6 +30,7 @@ from internal.models.base import Base
 from internal.models.job import Job
 from internal.schemas.clients import NewClient
 from internal.schemas.users import NewUser, UserChange
+from internal.schemas.webhooks import NewWebhookEndpoint
 from internal.services.assembly import Services
 from internal.services.jobs import states
 from internal.services.resources import Resources
@@ -59,7 +60,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Populated:
-    """A database with accounts of every role, all with `PASSWORD`, and API clients.
+    """A database with accounts of every role, all with `PASSWORD`, API clients, and an endpoint.
 
     Args:
         values: the settings that open it; `DATA_DIR` is the test's own.
@@ -70,6 +71,7 @@ class Populated:
     values: Mapping[str, object]
     ids: Mapping[str, int]
     keys: Mapping[str, Key]
+    endpoint: Key
 
 
 EMBEDDED = {"DB_TYPE": "sqlite", "REDIS_MODE": "embedded"}
@@ -98,7 +100,11 @@ def populate(folder: Path, parts: Mapping[str, object]) -> Populated:
         async with AsyncExitStack() as stack:
             services = (await open_resources(settings, stack, Metrics())).services
             return Populated(
-                folder, values, await _make_users(services), await _make_keys(services)
+                folder,
+                values,
+                await _make_users(services),
+                await _make_keys(services),
+                await _make_endpoint(services),
             )
 
     return asyncio.run(fill())
@@ -141,6 +147,14 @@ async def _make_keys(services: Services) -> dict[str, Key]:
             client, secret = await services.clients.create(session, OPERATOR, new)
             keys[name] = Key(client.client_id, secret)
     return keys
+
+
+async def _make_endpoint(services: Services) -> Key:
+    """A webhook endpoint, and what it verifies signatures with."""
+    new = NewWebhookEndpoint(url="https://hooks.example/target", owner="target")
+    async with services.unit_of_work.begin() as session:
+        endpoint, secret = await services.webhook_endpoints.create(session, OPERATOR, new)
+        return Key(endpoint.client_id, secret)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 TRACE_ID, ADDRESS = "ef" * 16, "198.51.100.7"
 TABLES = (
     *("users", "login_sessions", "refresh_tokens", "api_clients", "idempotency_keys"),
-    "audit_events",
+    *("audit_events", "webhook_endpoints"),
 )
 
 
@@ -56,6 +56,18 @@ DEEDS = {
     ),
     "POST /v1/clients/{client_id}/revoke": Deed(
         "admin", "client.revoke", ("user", "admin"), ("client", "target")
+    ),
+    "POST /v1/webhook-endpoints": Deed(
+        "admin", "webhook_endpoint.create", ("user", "admin"), ("webhook_endpoint", "new endpoint")
+    ),
+    "PATCH /v1/webhook-endpoints/{endpoint_id}": Deed(
+        "admin", "webhook_endpoint.update", ("user", "admin"), ("webhook_endpoint", "endpoint")
+    ),
+    "POST /v1/webhook-endpoints/{endpoint_id}/rotate": Deed(
+        "admin", "webhook_endpoint.rotate", ("user", "admin"), ("webhook_endpoint", "endpoint")
+    ),
+    "DELETE /v1/webhook-endpoints/{endpoint_id}": Deed(
+        "admin", "webhook_endpoint.delete", ("user", "admin"), ("webhook_endpoint", "endpoint")
     ),
     "POST /v1/internal/audit-events": Deed(
         "scoped", "invoice.cancel", ("client", "scoped"), ("invoice", "reported")
@@ -92,6 +104,8 @@ async def named(service: Replica, data: Mapping[str, Any]) -> dict[str, str]:
         "target": service.populated.keys["target"].client_id,
         "new": data.get("id"),
         "new client": data.get("client", {}).get("client_id"),
+        "endpoint": service.populated.endpoint.client_id,
+        "new endpoint": data.get("endpoint", {}).get("id"),
         "reported": data.get("object_id"),
     }
     return {name: str(value) for name, value in found.items()}
@@ -200,6 +214,27 @@ async def test_a_rekey_is_an_event_of_every_client(service: Replica) -> None:
     assert {row["action"] for row in events} == {"client.rekey"}
     keys = service.populated.keys.values()
     assert sorted(row["object_id"] for row in events) == sorted(key.client_id for key in keys)
+
+
+async def test_a_rekey_is_an_event_of_every_endpoint(service: Replica) -> None:
+    before = len(await service.events())
+    await service.services.webhook_endpoints.rekey(OPERATOR)
+    (row,) = (await service.events())[before:]
+    assert (row["action"], row["actor_kind"]) == ("webhook_endpoint.rekey", "operator")
+    assert row["object_id"] == service.populated.endpoint.client_id
+
+
+async def test_of_an_endpoints_url_the_log_has_the_host_and_nothing_that_may_be_a_token(
+    callers: Callers,
+) -> None:
+    before = len(await callers.service.events())
+    body = {"url": "https://hooks.example:8443/T0KEN?key=T0KEN", "owner": "billing"}
+    path = f"/v1/webhook-endpoints/{callers.service.populated.endpoint.client_id}"
+    await callers.send("admin", "POST", "/v1/webhook-endpoints", json=body)
+    await callers.send("admin", "PATCH", path, json={**body, "disabled": True})
+    created, updated = (row["details"] for row in (await callers.service.events())[before:])
+    assert created == {"host": "hooks.example:8443", "owner": "billing"}
+    assert updated == {**created, "disabled": True}
 
 
 async def test_a_client_that_is_revoked_twice_is_one_event(callers: Callers) -> None:

@@ -37,6 +37,12 @@ TABLE: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "GET /v1/clients/{client_id}":       (401, 403, 403, 200, 401, 401, 401),
     "POST /v1/clients/{client_id}/rotate": (401, 403, 403, 201, 401, 401, 401),
     "POST /v1/clients/{client_id}/revoke": (401, 403, 403, 200, 401, 401, 401),
+    "GET /v1/webhook-endpoints":         (401, 403, 403, 200, 401, 401, 401),
+    "POST /v1/webhook-endpoints":        (401, 403, 403, 201, 401, 401, 401),
+    "GET /v1/webhook-endpoints/{endpoint_id}": (401, 403, 403, 200, 401, 401, 401),
+    "PATCH /v1/webhook-endpoints/{endpoint_id}": (401, 403, 403, 200, 401, 401, 401),
+    "POST /v1/webhook-endpoints/{endpoint_id}/rotate": (401, 403, 403, 201, 401, 401, 401),
+    "DELETE /v1/webhook-endpoints/{endpoint_id}": (401, 403, 403, 200, 401, 401, 401),
     "POST /v1/jobs":                     (401, 422, 422, 202, 401, 401, 401),
     "GET /v1/jobs":                      (401, 200, 200, 200, 401, 401, 401),
     "GET /v1/jobs/{job_id}":             (401, 200, 404, 200, 401, 401, 401),
@@ -145,7 +151,8 @@ async def test_other_methods_of_a_route_are_405_for_everybody(callers: Callers) 
     offered: dict[str, set[str]] = {}
     for route in TABLE:
         method, path = route.split(" ")
-        offered.setdefault(path.format(user_id="1", client_id="x", job_id="1"), set()).add(method)
+        path = path.format(user_id="1", client_id="x", job_id="1", endpoint_id="1")
+        offered.setdefault(path, set()).add(method)
     for path, methods in offered.items():
         for method in METHODS - methods:
             for role in ("nobody", "admin"):

@@ -15,6 +15,7 @@ from internal.infra.database import create_engine
 from internal.infra.redis import create_client
 from internal.schemas.auth import PasswordChange, RefreshRequest, TokenPair
 from internal.schemas.clients import ClientSecret
+from internal.schemas.webhooks import WebhookEndpointSecret
 from internal.services.idempotency import Outcome, RequestIdentity
 from internal.services.sessions import Tokens
 from internal.services.signed_requests import SigningClient
@@ -53,6 +54,7 @@ def plant_people(canaries: Canaries, callers: Callers) -> None:
         canaries.plant(f"{name}'s refresh token", someone.refresh_token)
     for name, key in callers.service.populated.keys.items():
         canaries.plant(f"{name}'s secret", key.secret)
+    canaries.plant("the endpoint's secret", callers.service.populated.endpoint.secret)
 
 
 async def knock(callers: Callers, route: str, secret: str) -> AsyncGenerator[httpx.Response]:
@@ -60,13 +62,16 @@ async def knock(callers: Callers, route: str, secret: str) -> AsyncGenerator[htt
     for role in ROLES:
         yield await callers.call(role, route)
     method, path = route.split(" ")
-    path = path.format(user_id="1", client_id="x", name="swagger-ui.css")
+    path = path.format(
+        user_id="1", client_id="x", job_id="1", endpoint_id="1", name="swagger-ui.css"
+    )
     basic = base64.b64encode(f"user:{secret}".encode()).decode()
     wrong: list[Any] = [
         {"password": [secret], "current_password": {secret: secret}, "username": {"x": secret}},
         {"refresh_token": secret * 9, "new_password": secret[:11], "name": [secret]},
         {"role": secret, "scopes": secret, "disabled": secret, "keep_previous": secret},
         {"action": secret, "object_type": secret, "object_id": [secret], "details": secret},
+        {"kind": secret, "payload": {secret: secret}, "run_at": secret},
         [secret],
         secret,
     ]
@@ -193,12 +198,22 @@ def test_no_secret_is_in_the_repr_of_what_carries_it_through_the_house(canaries:
         "revoked": False,
         "created_at": "2026-01-01T00:00:00Z",
     }
+    endpoint = {
+        "id": 1,
+        "url": "https://hooks.example/",
+        "owner": "x",
+        "client_id": "1",
+        "disabled": False,
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+    }
     for thing in (
         Tokens(one, 1, two, 1),
         TokenPair(access_token=one, expires_in=1, refresh_token=two, refresh_expires_in=1),
         RefreshRequest(refresh_token=one),
         PasswordChange.model_validate({"current_password": one, "new_password": two}),
         ClientSecret.model_validate({"client": client, "secret": one}),
+        WebhookEndpointSecret.model_validate({"endpoint": endpoint, "secret": one}),
         SigningClient(1, frozenset(), (one.encode(), two.encode())),
         RequestIdentity("user:1", "POST", "/v1/users", "key", one.encode()),
         Outcome({"secret": one}, is_replay=False),

@@ -28,7 +28,7 @@ async def export(service: Replica, admin: Person) -> str:
     assert reply.status_code == 202
     job_id: str = reply.json()["data"]["id"]
     async with asyncio.timeout(SECONDS):
-        while not await is_done(service, int(job_id)):  # noqa: ASYNC110 - in the database
+        while not await is_done(service, int(job_id)):
             await asyncio.sleep(0.05)
     return job_id
 

@@ -62,6 +62,7 @@ HEADERS = (
 QUERIES = {
     "GET /v1/users": ("page", "limit", "sort", "username", "role"),
     "GET /v1/clients": ("page", "limit", "sort"),
+    "GET /v1/webhook-endpoints": ("page", "limit", "sort", "owner"),
     "GET /v1/jobs": ("page", "limit", "sort", "kind", "status"),
     "GET /v1/audit-events": (
         *("page", "limit", "sort", "actor_id", "action", "object_type", "object_id", "trace_id"),
@@ -90,6 +91,7 @@ def path_of(callers: Callers, route: str) -> str:
     return path.format(
         user_id=populated.ids["other"],
         client_id=populated.keys["target"].client_id,
+        endpoint_id=populated.endpoint.client_id,
         name="x",
         job_id="1",
     )

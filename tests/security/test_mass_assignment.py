@@ -65,13 +65,18 @@ OFFERED = {
     "PATCH /v1/users/{user_id}": ("admin", {"display_name", "role", "disabled"}),
     "POST /v1/clients": ("admin", {"name", "scopes"}),
     "POST /v1/clients/{client_id}/rotate": ("admin", {"keep_previous"}),
+    "POST /v1/webhook-endpoints": ("admin", {"url", "owner"}),
+    "PATCH /v1/webhook-endpoints/{endpoint_id}": ("admin", {"url", "owner", "disabled"}),
     "POST /v1/jobs": ("admin", {"kind", "payload", "run_at"}),
     "POST /v1/internal/audit-events": (
         "scoped",
         {"action", "object_type", "object_id", "details"},
     ),
 }
-TABLES = ("users", "api_clients", "login_sessions", "refresh_tokens", "audit_events", "jobs")
+TABLES = (
+    *("users", "api_clients", "login_sessions", "refresh_tokens", "audit_events", "jobs"),
+    "webhook_endpoints",
+)
 
 
 @pytest.mark.parametrize("route", OFFERED)
@@ -83,6 +88,7 @@ async def test_a_field_that_a_body_does_not_offer_is_refused_and_named(
     path = path.format(
         user_id=callers.service.populated.ids["user"],
         client_id=callers.service.populated.keys["target"].client_id,
+        endpoint_id=callers.service.populated.endpoint.client_id,
     )
     before = {table: await callers.service.rows(table) for table in TABLES}
     for name, value in HOSTILE.items():

@@ -80,7 +80,7 @@ async def hold(folder: Path, name: str) -> None:
     """Says that it was entered and waits to be let go; files, so that any process can do it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.entered").touch()
-    while not (folder / f"{name}.released").exists():  # noqa: ASYNC110 - set from another process
+    while not (folder / f"{name}.released").exists():
         await asyncio.sleep(0.02)
 
 

@@ -26,7 +26,6 @@ EMBEDDED: Mapping[str, object] = {
     "DB_TYPE": "sqlite",
     "REDIS_MODE": "embedded",
     "JOBS_BACKEND": "embedded",
-    "SNOWFLAKE_NODE_ID": 1,
 }
 
 

@@ -12,6 +12,8 @@ from internal.services.unit_of_work import UnitOfWork
 
 BATCH = 100
 POLL_SECONDS = 1.0
+# After a commit: what is committed meanwhile shares the transaction and the way to the broker.
+GATHER_SECONDS = 0.02
 # Doubled this often at most: no outage is too long to count.
 MAX_DOUBLINGS = 10
 LONGEST_REST_SECONDS = 10.0
@@ -72,3 +74,4 @@ class Dispatcher:
                 _log.info("jobs are handed over again")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._committed.wait(), POLL_SECONDS)
+                await asyncio.sleep(GATHER_SECONDS)

@@ -84,7 +84,7 @@ def _lines(rows: Sequence[Sequence[str]]) -> bytes:
     """RFC 4180; every cell in quotes, so that no other separator splits one."""
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="replace")
 
 
 KIND = Kind("audit.export", Payload, run, timeout=timedelta(minutes=30))

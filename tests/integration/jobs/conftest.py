@@ -18,7 +18,7 @@ from tests.servers import DATABASES, DatabaseServer, require
 type Place = type[DatabaseServer] | None
 type Migrated = Callable[[Place], Settings]
 
-TABLES = ("jobs", "job_events", "outbox_entries", "audit_events")
+TABLES = ("jobs", "job_events", "outbox_entries", "audit_events", "webhook_endpoints")
 PLACES: tuple[Place, ...] = (*DATABASES, None)
 
 

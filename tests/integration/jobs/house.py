@@ -156,8 +156,11 @@ class House:
     async def execute(self, kind: str, services: "Services", **payload: object) -> Job:
         """A job of one of the service's own kinds, and what came of its first attempt."""
         job = await self.enqueue(kind=kind, payload=payload)
-        await Runner(self.unit_of_work, KINDS, services).run(job.id)
-        return await self.job(job.id)
+        return await self.execute_again(job.id, services)
+
+    async def execute_again(self, job_id: int, services: "Services") -> Job:
+        await Runner(self.unit_of_work, KINDS, services).run(job_id)
+        return await self.job(job_id)
 
     def dispatcher(self) -> Dispatcher:
         return Dispatcher(self.unit_of_work, self.publish, asyncio.Event())

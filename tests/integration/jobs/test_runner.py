@@ -222,7 +222,7 @@ async def test_a_claim_is_kept_alive_while_the_work_goes_on(house: House) -> Non
 
     async def wait_for_a_heartbeat(execution: Execution[Nothing]) -> None:
         await house.abandon(execution.job_id)
-        while await is_abandoned(execution.job_id):  # noqa: ASYNC110 - in the database
+        while await is_abandoned(execution.job_id):
             await asyncio.sleep(0.01)
 
     job = await house.enqueue()

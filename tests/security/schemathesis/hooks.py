@@ -116,8 +116,14 @@ def filter_failure(
 ) -> bool:
     """False for what no schema can say, and for what our own signing has mended."""
     if isinstance(failure, RejectedPositiveData):
-        # Another body under an Idempotency-Key that was used before.
-        return str(response.json().get("message")) != KeyReused.message.en
+        # Another body under an Idempotency-Key that was used before; a kind of job that there is
+        # not, or not for this caller; a payload that is not of the kind's shape.
+        reply = response.json()
+        problems = reply["data"] if isinstance(reply.get("data"), list) else []
+        is_of_the_kind = any(
+            problem["field"].startswith(("body.kind", "body.payload.")) for problem in problems
+        )
+        return not is_of_the_kind and str(reply.get("message")) != KeyReused.message.en
     if isinstance(failure, AcceptedNegativeData):
         # Headers of a signature left out or spoilt, and then put on again.
         return not any(name in str(failure) for name in SIGNATURE_HEADERS)

@@ -75,7 +75,7 @@ class Chaos:
                 for _ in range(SUBMITTERS):
                     group.create_task(self._submit(http))
                 group.create_task(self._kill())
-            while not await self._is_done():  # noqa: ASYNC110 - in the database of other processes
+            while not await self._is_done():
                 await asyncio.sleep(0.5)
         self._outcome.seconds = time.monotonic() - started
         ((self._outcome.effects, self._outcome.distinct_effects),) = self._cluster.rows(

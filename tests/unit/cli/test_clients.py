@@ -126,6 +126,23 @@ def test_after_rekey_the_old_aes_key_can_be_dropped(
     assert groundwork("clients", "rekey") == (0, "re-encrypted: 2\n", "")
 
 
+def test_rekey_re_encrypts_the_secrets_of_webhook_endpoints_too(
+    groundwork: Groundwork, embedded: Folder
+) -> None:
+    database = sqlite3.connect(embedded.path / "var" / "groundwork.sqlite3")
+    sealed = KEYS.encrypt("a secret", "webhook:7")
+    values = (7, "https://hooks.example/", "billing", sealed, "2026-01-01", "2026-01-01")
+    columns = "id, url, owner, secret, created_at, updated_at"
+    database.execute(f"INSERT INTO webhook_endpoints ({columns}) VALUES (?, ?, ?, ?, ?, ?)", values)
+    database.commit()
+    newest = generate_key()
+    embedded.environ |= {"AES_SECRET": newest, "AES_SECRET_PREVIOUS": AES_SECRET}
+    assert groundwork("clients", "rekey") == (0, "re-encrypted: 1\n", "")
+    (stored_now,) = database.execute("SELECT secret FROM webhook_endpoints").fetchone()
+    database.close()
+    assert Keyring.parse(newest).decrypt(stored_now, "webhook:7") == "a secret"
+
+
 def test_rekey_without_the_old_aes_key_is_one_line_that_names_it(
     groundwork: Groundwork, embedded: Folder
 ) -> None:

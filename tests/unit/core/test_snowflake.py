@@ -174,3 +174,36 @@ def test_a_node_has_10_bits(node: int) -> None:
 def test_without_a_node_there_are_no_ids() -> None:
     with pytest.raises(IdsUnavailable, match="no id node"):
         Snowflake(None).next_id()
+
+
+def test_ids_start_above_the_floor_and_end_at_the_ceiling() -> None:
+    clock = Clock(now=100)
+    generator = Snowflake(clock=clock)
+    generator.assume(3, floor_ms=100, ceiling_ms=102)
+    assert decompose(generator.next_id()) == SnowflakeParts(101, 3, 0)
+    clock.now = 102
+    assert decompose(generator.next_id()) == SnowflakeParts(102, 3, 0)
+    clock.now = 103
+    with pytest.raises(IdsUnavailable, match="was not renewed"):
+        generator.next_id()
+    generator.extend(101)  # an answer that comes late lowers nothing
+    generator.extend(103)
+    assert decompose(generator.next_id()) == SnowflakeParts(103, 3, 0)
+
+
+@given(st.lists(st.tuples(st.integers(0, MAX_NODE), st.integers(0, 500)), min_size=2, max_size=20))
+def test_ids_grow_from_node_to_node(nodes: list[tuple[int, int]]) -> None:
+    generator = Snowflake(clock=Clock(now=1000))
+    given_out: list[int] = []
+    for node, floor_ms in nodes:
+        generator.assume(node, floor_ms=floor_ms)
+        given_out += [generator.next_id() for _ in range(2)]
+        assert generator.last_ms == decompose(given_out[-1]).ms
+    assert all(earlier < later for earlier, later in pairwise(given_out))
+
+
+def test_a_node_that_was_forgotten_gives_no_id() -> None:
+    generator = Snowflake(3)
+    generator.forget_node()
+    with pytest.raises(IdsUnavailable, match="no id node"):
+        generator.next_id()

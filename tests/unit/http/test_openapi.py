@@ -15,6 +15,7 @@ from internal.app import create_app
 from internal.config.secrets import generate_jwt_secret, generate_key
 from internal.config.settings import Settings
 from internal.core.errors import ServiceError
+from internal.schemas.jobs import JobEventView
 from tests.conftest import MakeSettings
 
 type Json = dict[str, Any]
@@ -162,7 +163,10 @@ def test_a_stream_tells_the_shape_of_its_events_and_what_comes_when_there_will_b
     (media,) = successes["200"]["content"].items()
     assert media[0] == "text/event-stream"
     assert media[1].keys() == {"schema", "example"}
-    assert {"sequence", "status", "at"} <= resolved(media[1]["schema"])["properties"].keys()
+    assert media[1]["schema"]["properties"].keys() == {"data", "event", "id", "retry"}
+    fields = media[1]["example"]
+    view = JobEventView.model_validate_json(fields["data"])
+    assert (fields["event"], fields["id"]) == (view.status, str(view.sequence))
     assert "content" not in successes["204"]
 
 

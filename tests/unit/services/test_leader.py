@@ -74,7 +74,7 @@ class House:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         with anyio.fail_after(DEADLINE):
-            while not condition():  # noqa: ASYNC110 - a state of the test's own
+            while not condition():
                 await asyncio.sleep(0.005)
 
 

@@ -1,0 +1,165 @@
+"""Ids of many processes at once: `python -m tests.system.jobs.many_ids 16 1000000`.
+
+Nodes are few and leases short; each process loses its node without giving it back, and takes
+another. Clocks differ by up to two seconds, and step back by two in the middle.
+"""
+
+import asyncio
+import heapq
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from array import array
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from internal.config.load_config import load_config
+from internal.config.settings import Settings
+from internal.core.snowflake import IdsUnavailable, Snowflake, decompose, wall_clock_ms
+from internal.infra.background import running
+from internal.infra.database import open_database
+from internal.migrations.runner import migrate
+from internal.services.id_nodes import IdNode, Terms
+from internal.services.leases import Leases
+from internal.services.unit_of_work import UnitOfWork
+from tests import command
+from tests.servers import MariaDB
+
+SKEW_MS = 2000
+AT_A_TIME = 1000
+SPEED_IDS = 200_000
+
+
+@dataclass
+class Outcome:
+    """What many processes have given out.
+
+    Args:
+        nodes: how many different ones were used.
+        per_second: ids of one process that does nothing else.
+    """
+
+    ids: int
+    duplicates: int
+    out_of_order: int
+    nodes: int
+    per_second: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.ids} ids, {self.duplicates} duplicates, {self.out_of_order} out of order, "
+            f"{self.nodes} nodes, {self.seconds:.0f} s; one process: {self.per_second:.0f} ids/s"
+        )
+
+
+class SkewedClock:
+    """The wall clock, off by so much; it may step back."""
+
+    def __init__(self, offset_ms: int) -> None:
+        self.offset_ms = offset_ms
+
+    def __call__(self) -> int:
+        return wall_clock_ms() + self.offset_ms
+
+
+def run(folder: Path, database: MariaDB, processes: int, count: int) -> Outcome:
+    env = command.environment(folder, {**database.environment(), "REDIS_MODE": "embedded"})
+    settings = load_config(env).settings
+    migrate(settings)
+    started = time.monotonic()
+    context = multiprocessing.get_context("spawn")
+    files = [folder / f"{number}.ids" for number in range(processes)]
+    offsets = [number * 2 * SKEW_MS // processes - SKEW_MS for number in range(processes)]
+    terms = Terms(
+        nodes=processes * 3,
+        lasting=timedelta(seconds=3),
+        headroom=timedelta(seconds=1.5),
+        interval=timedelta(seconds=0.5),
+    )
+    children = [
+        context.Process(target=_take, args=(settings, terms, offset, count, file))
+        for offset, file in zip(offsets, files, strict=True)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    if any(child.exitcode for child in children):
+        raise RuntimeError(f"exit codes: {[child.exitcode for child in children]}")
+    return _checked(files, time.monotonic() - started)
+
+
+def _take(settings: Settings, terms: Terms, offset_ms: int, count: int, file: Path) -> None:
+    asyncio.run(_take_ids(settings, terms, SkewedClock(offset_ms), count, file))
+
+
+async def _take_ids(
+    settings: Settings, terms: Terms, clock: SkewedClock, count: int, file: Path
+) -> None:
+    ids = Snowflake(clock=clock)
+    taken = array("q")
+    lost_at = {count // 4, count * 3 // 4}
+    async with open_database(settings) as engine:
+        leases = Leases(UnitOfWork(engine, ids))
+        node = IdNode(leases, ids, terms)
+        async with running(node.keep()):
+            while len(taken) < count:
+                try:
+                    taken.append(ids.next_id())
+                except IdsUnavailable:
+                    await asyncio.sleep(0.01)
+                    continue
+                if len(taken) % AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+                if len(taken) == count // 2:
+                    clock.offset_ms -= SKEW_MS
+                if len(taken) in lost_at:
+                    node.lose()
+        await node.release()
+    with file.open("wb") as written:
+        taken.tofile(written)
+
+
+def _checked(files: list[Path], seconds: float) -> Outcome:
+    series = [_read(file) for file in files]
+    duplicates = sum(one == other for one, other in pairwise(heapq.merge(*series)))
+    return Outcome(
+        ids=sum(map(len, series)),
+        duplicates=duplicates,
+        out_of_order=sum(one >= other for ids in series for one, other in pairwise(ids)),
+        nodes=len({decompose(ids[at]).node for ids in series for at in range(0, len(ids), 997)}),
+        per_second=_speed(),
+        seconds=seconds,
+    )
+
+
+def _read(file: Path) -> "array[int]":
+    ids = array("q")
+    ids.frombytes(file.read_bytes())
+    return ids
+
+
+def _speed() -> float:
+    ids = Snowflake(0)
+    started = time.perf_counter()
+    for _ in range(SPEED_IDS):
+        ids.next_id()
+    return SPEED_IDS / (time.perf_counter() - started)
+
+
+def main() -> None:
+    processes, count = int(sys.argv[1]), int(sys.argv[2])
+    with tempfile.TemporaryDirectory() as folder, MariaDB() as database:
+        outcome = run(Path(folder), database, processes, count)
+    print(outcome)
+    right = outcome.ids == processes * count and not outcome.duplicates and not outcome.out_of_order
+    sys.exit(os.EX_OK if right else 1)
+
+
+if __name__ == "__main__":
+    main()
