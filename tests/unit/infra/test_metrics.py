@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import pytest
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -21,11 +22,17 @@ NASTY = 'a"b\\c\nd}{,é\r'
 def figures_of(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """What a parser that is not ours reads: (sample, labels) and its value."""
     text = scrape(metrics, "")[0].decode()
+    families = parse_text(text)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in parse_text(text)
+        for family in families
         for sample in family.samples
     }
+
+
+def families_of(text: bytes) -> list[Metric]:
+    """Of OpenMetrics."""
+    return list(parse_open(text.decode()))  # type: ignore[no-untyped-call]
 
 
 def labels(**values: str) -> frozenset[tuple[str, str]]:
@@ -62,12 +69,13 @@ def test_promtool_has_nothing_to_say(accept: str) -> None:
         )
         assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
         if accept:
-            assert list(parse_open(scrape(metrics, accept)[0].decode()))
+            assert families_of(scrape(metrics, accept)[0])
 
 
 def test_every_name_of_the_contract_is_there_before_anything_has_happened() -> None:
     text = scrape(Metrics(), "")[0].decode()
-    found = {family.name for family in parse_text(text)}
+    families = parse_text(text)
+    found = {family.name for family in families}
     assert found == {name.removesuffix("_total") for name in FAMILIES}
     assert figures_of(Metrics())["db_pool_wait_seconds_count", labels()] == 0
 
@@ -137,12 +145,13 @@ def test_openmetrics_has_the_trace_of_a_request_in_every_bucket() -> None:
     assert media_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     (exemplar,) = [
         sample.exemplar
-        for family in parse_open(text.decode())
+        for family in families_of(text)
         for sample in family.samples
         if sample.exemplar
     ]
     assert exemplar.labels == {"trace_id": TRACE_ID}
     assert exemplar.value == 0.4
+    assert exemplar.timestamp is not None
     assert before - 1 <= float(exemplar.timestamp) <= time.time() + 1
 
 

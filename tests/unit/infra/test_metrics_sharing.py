@@ -79,7 +79,7 @@ async def test_figures_are_left_for_the_others_without_being_asked(tmp_path: Pat
     async with open_metrics(metrics, sharing), open_metrics(other, sharing):
         ping(metrics)
         with anyio.fail_after(60):
-            while pings(other) != 1:  # noqa: ASYNC110 - nothing tells when the file is there
+            while pings(other) != 1:
                 await anyio.sleep(0.05)
 
 
