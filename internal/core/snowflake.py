@@ -91,6 +91,11 @@ class Snowflake:
         """The time of the last id; no id was given after it."""
         return self._ms
 
+    @property
+    def ceiling_ms(self) -> int:
+        """No id passes it, until `extend` raises it."""
+        return self._ceiling_ms
+
     def assume(self, node: int, *, floor_ms: int = -1, ceiling_ms: int = MAX_MS) -> None:
         """Gives ids of this node from now on.
 

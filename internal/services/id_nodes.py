@@ -15,12 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from internal.core.snowflake import MAX_NODE, Snowflake
-from internal.infra.background import running
-from internal.infra.database import DATABASE_AWAY
+from internal.infra.background import is_wanted, running
 from internal.services.leases import HeldLease, Leases
 
 PREFIX = "id-node:"
 TRIES = 16
+# Twice this, and the interval, fit into the headroom.
+PATIENCE_SECONDS = 8.0
 RELEASE_SECONDS = 2.0
 
 _log = logger.bind(logger="id nodes")
@@ -35,12 +36,14 @@ class Terms:
         lasting: of a lease.
         headroom: of the ceiling before the clock: how long ids go on without the database.
         interval: between renewals.
+        retry: the same, after one that failed.
     """
 
     nodes: int = MAX_NODE + 1
     lasting: timedelta = timedelta(seconds=60)
     headroom: timedelta = timedelta(seconds=30)
     interval: timedelta = timedelta(seconds=10)
+    retry: timedelta = timedelta(seconds=1)
 
     @property
     def headroom_ms(self) -> int:
@@ -56,6 +59,7 @@ class IdNode:
         self._terms = terms
         self._holder = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lease: HeldLease | None = None
+        self._has_complained = False
 
     async def acquire(self) -> bool:
         """Takes a node and lets the generator have it; False where none is free.
@@ -91,13 +95,29 @@ class IdNode:
 
     async def keep(self) -> None:
         """Renews the lease until it is cancelled; takes another node where it is lost."""
-        while True:
-            await asyncio.sleep(self._terms.interval.total_seconds())
-            try:
-                await self._keep_once()
-            except (DBAPIError, PoolTimeout) as error:
-                # Ids go on up to the ceiling; after that, they are refused.
-                _log.warning("the id node was not renewed: {}", type(error).__name__)
+        while is_wanted():
+            rest = self._terms.retry if self._has_complained else self._terms.interval
+            await asyncio.sleep(rest.total_seconds())
+            await self.keep_once()
+
+    async def keep_once(self) -> None:
+        """Renews the lease or takes a node. Says once that it cannot, and that it can again.
+
+        Where it cannot, ids go on up to the ceiling; after that, they are refused.
+        """
+        try:
+            # No answer at all, as of a connection that the network has forgotten, is a failure too.
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                is_kept = await self._renew() or await self.acquire()
+        except Exception as error:  # noqa: BLE001 - the database is away, or has no tables yet
+            reason = getattr(error, "orig", None) or error
+            self._complain(f"{type(error).__name__}: {reason}")
+            return
+        if not is_kept:
+            self._complain("none is free")
+        elif self._has_complained:
+            self._has_complained = False
+            _log.info("the id node is leased again")
 
     async def release(self) -> None:
         """Gives the node back; the next owner starts right above the last id."""
@@ -105,7 +125,7 @@ class IdNode:
             self._ids.forget_node()
             ceiling_ms = max(self._ids.last_ms, self._lease.ceiling_ms)
             # A database that is frozen does not hold up a stop: the lease ends by itself.
-            with suppress(*DATABASE_AWAY, TimeoutError):
+            with suppress(DBAPIError, PoolTimeout, TimeoutError):
                 async with asyncio.timeout(RELEASE_SECONDS):
                     await self._leases.release(self._lease, ceiling_ms)
 
@@ -114,20 +134,30 @@ class IdNode:
         self._ids.forget_node()
         self._lease = None
 
-    async def _keep_once(self) -> None:
-        if self._lease is not None:
-            ceiling_ms = max(self._ids.now_ms, self._ids.last_ms) + self._terms.headroom_ms
-            if await self._leases.renew(self._lease, self._terms.lasting, ceiling_ms):
-                self._ids.extend(ceiling_ms)
-                return
-            _log.warning("the id node was lost")
-            self.lose()
-        if not await self.acquire():
-            _log.error("no id node is free")
+    async def _renew(self) -> bool:
+        if self._lease is None:
+            return False
+        ahead_ms = max(self._ids.now_ms, self._ids.last_ms) + self._terms.headroom_ms
+        # Where the clock has stepped back: ids may go up to the ceiling that they were promised.
+        ceiling_ms = max(ahead_ms, self._ids.ceiling_ms)
+        if await self._leases.renew(self._lease, self._terms.lasting, ceiling_ms):
+            self._ids.extend(ceiling_ms)
+            return True
+        _log.warning("the id node was lost")
+        self.lose()
+        return False
+
+    def _complain(self, reason: str) -> None:
+        if not self._has_complained:
+            what = "no id node" if self._lease is None else "the id node is not renewed"
+            _log.warning("{}: {}", what, reason.partition("\n")[0])
+        self._has_complained = True
 
 
 @asynccontextmanager
-async def open_id_node(leases: Leases, ids: Snowflake) -> AsyncGenerator[None]:
+async def open_id_node(
+    leases: Leases, ids: Snowflake, terms: Terms = Terms()
+) -> AsyncGenerator[None]:
     """A leased node for a generator that has none, for as long as the block.
 
     Where the database has no table of leases yet, the replica starts, is not ready, and takes a
@@ -136,11 +166,10 @@ async def open_id_node(leases: Leases, ids: Snowflake) -> AsyncGenerator[None]:
     if ids.node is not None:
         yield
         return
-    node = IdNode(leases, ids)
+    node = IdNode(leases, ids, terms)
+    await node.keep_once()
     try:
-        await node.acquire()
-    except DBAPIError as error:
-        _log.warning("no id node yet: {}", error.orig)
-    async with running(node.keep()):
-        yield
-    await node.release()
+        async with running(node.keep()):
+            yield
+    finally:
+        await node.release()

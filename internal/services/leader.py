@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from loguru import logger
 
+from internal.infra.background import is_wanted
 from internal.services.leases import HeldLease, Leases
 
 LASTING = timedelta(seconds=10)
@@ -50,7 +51,7 @@ class Leader:
         self.is_leader = False
 
     async def run(self) -> None:
-        while True:
+        while is_wanted():
             try:
                 await self._try_to_lead()
             except Exception as error:  # noqa: BLE001 - the database is away, or has no tables yet

@@ -35,7 +35,7 @@ def embedded(folder: Path, port: int) -> dict[str, str]:
     config = folder / "configs"
     config.mkdir(exist_ok=True)
     (config / ".env.local").write_text(
-        "DB_TYPE=sqlite\nREDIS_MODE=embedded\nJOBS_BACKEND=embedded\nSNOWFLAKE_NODE_ID=0\n"
+        "DB_TYPE=sqlite\nREDIS_MODE=embedded\nJOBS_BACKEND=embedded\n"
     )
     return environment(
         APP_ENV="local", CONFIG_DIR=str(config), DATA_DIR=str(folder / "var"), PORT=str(port)
@@ -48,7 +48,7 @@ def production(
     """The service's environment on real servers."""
     config = folder / "configs"
     config.mkdir(exist_ok=True)
-    (config / ".env.test").write_text("SNOWFLAKE_NODE_ID=0\n")
+    (config / ".env.test").touch()
     return environment(
         **database.environment(),
         **redis.environment(),

@@ -1,7 +1,6 @@
 """A migrated service with an account of every role, made once and copied for every test."""
 
 import asyncio
-import itertools
 import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,8 +41,6 @@ FAST = 4  # bcrypt's least cost
 
 USERS = {"user": Role.USER, "other": Role.USER, "admin": Role.ADMIN, "disabled": Role.USER}
 SCOPES = {"scoped": ["audit:write"], "scopeless": [], "target": []}
-
-_node_ids = itertools.count(2)
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def populate(folder: Path, parts: Mapping[str, object]) -> Populated:
         "RATE_LIMIT_DEFAULT": "1000000/minute",
         "RATE_LIMIT_AUTH": "1000000/minute",
     }
-    settings = Settings.model_validate({**values, "DATA_DIR": folder, "SNOWFLAKE_NODE_ID": 1})
+    settings = Settings.model_validate({**values, "DATA_DIR": folder})
     migrate(settings)
 
     async def fill() -> Populated:
@@ -253,9 +250,8 @@ def own_copy(populated: Populated, folder: Path) -> Path:
 
 
 def settings_of(populated: Populated, data_dir: Path, **overrides: object) -> Settings:
-    """The settings of one more process on a copy: ids come from a node of its own."""
-    own = {"DATA_DIR": data_dir, "SNOWFLAKE_NODE_ID": next(_node_ids) % 1024}
-    return Settings.model_validate({**populated.values, **own, **overrides})
+    """The settings of one more process on a copy."""
+    return Settings.model_validate({**populated.values, "DATA_DIR": data_dir, **overrides})
 
 
 @asynccontextmanager

@@ -16,7 +16,6 @@ from internal.config.settings import KEYS
 from tests.servers import HOST, free_port
 
 START_SECONDS = 60
-SERVER_NODE, COMMAND_NODE = "1", "2"
 
 
 class ServiceProcess:
@@ -61,7 +60,7 @@ class ServiceProcess:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *self._serve],
-                env={**self.environment, "SNOWFLAKE_NODE_ID": SERVER_NODE},
+                env=self.environment,
                 stdout=log,
                 stderr=log,
             )
@@ -86,7 +85,7 @@ class ServiceProcess:
         """What `groundwork` with these arguments prints."""
         done = subprocess.run(
             [sys.executable, "-m", "internal", *arguments],
-            env={**self.environment, "SNOWFLAKE_NODE_ID": COMMAND_NODE},
+            env=self.environment,
             input=stdin,
             capture_output=True,
             text=True,

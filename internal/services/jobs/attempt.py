@@ -10,6 +10,7 @@ import anyio
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from internal.infra.background import is_wanted
 from internal.infra.database import DATABASE_AWAY, is_away
 from internal.models.job import Job
 from internal.services.jobs import states
@@ -96,7 +97,7 @@ class Attempt:
 
     async def _watch(self) -> None:
         """Keeps the claim; returns when the job is to be cancelled."""
-        while True:
+        while is_wanted():
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
                 async with self._unit_of_work.begin() as session:

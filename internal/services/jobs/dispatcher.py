@@ -8,6 +8,7 @@ from loguru import logger
 
 from internal.dao.jobs import JobDAO
 from internal.dao.outbox_entries import OutboxEntryDAO
+from internal.infra.background import is_wanted
 from internal.services.unit_of_work import UnitOfWork
 
 BATCH = 100
@@ -56,7 +57,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Dispatches until it is cancelled. Says once that it cannot, and that it can again."""
         failures = 0
-        while True:
+        while is_wanted():
             self._committed.clear()
             try:
                 while await self.dispatch_due() == BATCH:

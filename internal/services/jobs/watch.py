@@ -16,6 +16,7 @@ from loguru import logger
 from internal.core.caller import Caller
 from internal.core.errors import DependencyUnavailable, Text, TooManyRequests
 from internal.core.job_status import JobStatus
+from internal.infra.background import is_wanted
 from internal.infra.database import DATABASE_AWAY, is_away
 from internal.models.job import Job
 from internal.models.job_event import JobEvent
@@ -72,7 +73,7 @@ class JobStream:
 
     async def next_events(self) -> Sequence[JobEvent]:
         """What has happened since, as soon as something has; nothing where the stream is over."""
-        while True:
+        while is_wanted():
             await self._woken.wait()
             self._woken.clear()
             if self._is_over:
@@ -80,6 +81,7 @@ class JobStream:
             if events := await self._watch.read(self):
                 self._note(events[-1], is_newest=len(events) < EVENTS_AT_ONCE)
                 return events
+        return ()
 
     def _note(self, last: JobEvent, *, is_newest: bool) -> None:
         self.position = last.sequence
@@ -154,7 +156,7 @@ class JobWatch:
 
     async def run(self) -> None:
         """Looks for news every second while somebody watches, until it is cancelled."""
-        while True:
+        while is_wanted():
             await self._watched.wait()
             streams = list(self._streams)
             self._wake(streams, await self._counts(streams))

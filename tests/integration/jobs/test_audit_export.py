@@ -205,7 +205,9 @@ async def test_the_log_is_read_by_its_key_and_in_batches(
 
 async def _explain(house: House, statement: str) -> Mapping[str, Any]:
     async with house.unit_of_work.read() as session:
-        rows: Sequence[Any] = (await session.execute(text(f"EXPLAIN {statement}"))).all()
+        rows: Sequence[Any] = (
+            await session.execute(text(f"EXPLAIN FORMAT=TRADITIONAL {statement}"))
+        ).all()
     (row,) = rows
     found: Mapping[str, Any] = row._mapping
     return found

@@ -1,9 +1,12 @@
 """A node of its own for every process, and ids that no other process ever gives."""
 
 import asyncio
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+from loguru import logger
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -11,14 +14,38 @@ from internal.config.settings import Settings
 from internal.core.snowflake import IdsUnavailable, Snowflake, decompose, wall_clock_ms
 from internal.infra.database import create_engine
 from internal.migrations.runner import migrate
-from internal.services.id_nodes import IdNode, Terms, open_id_node
+from internal.services import id_nodes
+from internal.services.id_nodes import PREFIX, IdNode, Terms, open_id_node
 from internal.services.leases import Leases
 from internal.services.unit_of_work import UnitOfWork
 
+if TYPE_CHECKING:
+    from loguru import Message
+
 pytestmark = pytest.mark.anyio
+
+type Said = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def said() -> Iterator[Said]:
+    """The messages of a level that the keeper of the node has logged."""
+    records: list[tuple[str, str]] = []
+
+    def keep(message: "Message") -> None:
+        if message.record["extra"].get("logger") == "id nodes":
+            records.append((message.record["level"].name, message.record["message"]))
+
+    handler = logger.add(keep, level="DEBUG")
+    yield lambda level: [text for named, text in records if named == level]
+    logger.remove(handler)
+
 
 ONE_NODE = Terms(nodes=1)
 HEADROOM = timedelta(milliseconds=400)
+QUICK = Terms(
+    headroom=HEADROOM, interval=timedelta(milliseconds=20), retry=timedelta(milliseconds=20)
+)
 DEADLINE_SECONDS = 30
 
 
@@ -106,18 +133,46 @@ async def test_a_renewal_raises_the_ceiling_and_a_lost_node_is_replaced(
 ) -> None:
     now = 10**9
     ids = Snowflake(clock=lambda: now)
-    terms = Terms(nodes=1024, headroom=HEADROOM, interval=timedelta(milliseconds=20))
-    node = IdNode(leases, ids, terms)
-    assert await node.acquire()
-    keeping = asyncio.create_task(node.keep())
-    now += 10_000
-    first = await next_id(ids)
+    async with open_id_node(leases, ids, QUICK):
+        first = ids.next_id()
+        now += 10_000  # far above the first ceiling
+        second = await next_id(ids)
+        assert decompose(second).node == decompose(first).node
+        assert second > first
+        await expire(engine)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while len(await nodes_of(leases)) < 2:
+                await asyncio.sleep(0.01)
+        third = await next_id(ids)
+        assert decompose(third).node != decompose(second).node
+        assert third > second
+
+
+async def test_a_clock_that_steps_back_lowers_no_ceiling_that_ids_may_reach(
+    leases: Leases, engine: AsyncEngine
+) -> None:
+    now = 10**9
+    frozen, ids = Snowflake(clock=lambda: now), Snowflake(clock=lambda: now)
+    terms = Terms(nodes=1, headroom=HEADROOM)
+    node = IdNode(leases, frozen, terms)
+    await node.keep_once()
+    ceiling_ms = frozen.ceiling_ms
+    now -= 300
+    await node.keep_once()
+    assert frozen.ceiling_ms == ceiling_ms
     await expire(engine)
-    await asyncio.sleep(0.2)
-    second = await next_id(ids)
-    assert second > first
-    keeping.cancel()
-    await asyncio.wait([keeping])
+    now = ceiling_ms  # of the frozen one; what it had asked for after the step is behind that
+    assert not await IdNode(leases, ids, terms).acquire()
+    assert decompose(frozen.next_id()).ms == ceiling_ms
+    now += 1
+    assert await IdNode(leases, ids, terms).acquire()
+    assert decompose(ids.next_id()).ms > ceiling_ms
+    with pytest.raises(IdsUnavailable):
+        frozen.next_id()
+
+
+async def nodes_of(leases: Leases) -> set[str]:
+    return set(await leases.overview(PREFIX))
 
 
 async def next_id(ids: Snowflake) -> int:
@@ -137,17 +192,61 @@ async def test_a_fixed_node_is_not_leased(leases: Leases) -> None:
 
 
 async def test_without_the_table_it_starts_and_takes_a_node_once_there_is_one(
-    settings: Settings,
+    settings: Settings, said: Said
 ) -> None:
     engine = create_engine(settings)
     ids = Snowflake()
     leases = Leases(UnitOfWork(engine, ids))
-    async with open_id_node(leases, ids):
+    async with open_id_node(leases, ids, QUICK):
         with pytest.raises(IdsUnavailable):
             ids.next_id()
-        migrate(settings)
-        node = IdNode(leases, ids)
-        await node._keep_once()
-        assert ids.next_id()
-        await node.release()
+        await asyncio.to_thread(migrate, settings)
+        assert await next_id(ids)
+    complaint, *others = said("WARNING")
+    assert complaint.startswith("no id node: ")
+    assert "leases" in complaint
+    assert not others  # once, not at every try
+    assert "the id node is leased again" in said("INFO")
+    assert await held_by_now(leases) == 0  # given back
     await engine.dispose()
+
+
+async def held_by_now(leases: Leases) -> int:
+    return sum(is_held for is_held, _ceiling in (await leases.overview(PREFIX)).values())
+
+
+async def test_a_node_is_given_back_where_the_work_ends_in_an_error(leases: Leases) -> None:
+    ids = Snowflake()
+    with pytest.raises(RuntimeError):
+        await fail_with_a_node(leases, ids)
+    assert await held_by_now(leases) == 0
+
+
+async def fail_with_a_node(leases: Leases, ids: Snowflake) -> None:
+    async with open_id_node(leases, ids):
+        assert await held_by_now(leases) == 1
+        raise RuntimeError
+
+
+async def test_a_database_that_does_not_answer_is_given_up_and_asked_again(
+    unit_of_work: UnitOfWork, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(id_nodes, "PATIENCE_SECONDS", 0.1)
+    leases = Silent(unit_of_work)
+    ids = Snowflake()
+    async with open_id_node(leases, ids, QUICK):
+        assert said("WARNING") == ["no id node: TimeoutError: "]
+        leases.answers.set()
+        assert await next_id(ids)
+
+
+class Silent(Leases):
+    """Leases behind a connection that the network has forgotten, until it answers."""
+
+    def __init__(self, unit_of_work: UnitOfWork) -> None:
+        super().__init__(unit_of_work)
+        self.answers = asyncio.Event()
+
+    async def overview(self, prefix: str) -> dict[str, tuple[bool, int]]:
+        await self.answers.wait()
+        return await super().overview(prefix)

@@ -60,7 +60,6 @@ def run_elsewhere(settings: Settings, point: str) -> int:
         "DB_TYPE": "sqlite",
         "REDIS_MODE": "embedded",
         "JOBS_BACKEND": "embedded",
-        "SNOWFLAKE_NODE_ID": 2,
         "AES_SECRET": settings.aes_secret.get_secret_value(),
         "JWT_SECRET": settings.jwt_secret.get_secret_value(),
     }

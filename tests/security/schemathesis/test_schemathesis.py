@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.service_process import COMMAND_NODE, ServiceProcess
+from tests.security.service_process import ServiceProcess
 from tests.servers import MariaDB, Redis, require
 
 ROOT = Path(__file__).parents[3]
@@ -58,7 +58,6 @@ def test_every_reply_is_one_that_the_document_describes(
             **service.environment,
             "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
             "SCHEMATHESIS_HOOKS": "tests.security.schemathesis.hooks",
-            "SNOWFLAKE_NODE_ID": COMMAND_NODE,
             "SIGNED_IN_AS": role,
             "BASE_URL": service.base_url,
             "CLIENT_ID": client_id,

@@ -1,7 +1,8 @@
 """Ids of many processes at once: `python -m tests.system.jobs.many_ids 16 1000000`.
 
-Nodes are few and leases short; each process loses its node without giving it back, and takes
-another. Clocks differ by up to two seconds, and step back by two in the middle.
+Nodes are few and leases short. Clocks differ by up to two seconds. Each process loses its node
+without giving it back, as if killed and started again; its clock steps back by two seconds; and it
+is frozen for longer than its lease lasts, its clock with it, and goes on giving ids when it wakes.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from array import array
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -30,7 +32,11 @@ from tests import command
 from tests.servers import MariaDB
 
 SKEW_MS = 2000
+SPARE_NODES = 8
+LEASE_SECONDS = 2.0
+FROZEN_SECONDS = 3.0
 AT_A_TIME = 1000
+SAMPLED = 100
 SPEED_IDS = 200_000
 
 
@@ -40,6 +46,7 @@ class Outcome:
 
     Args:
         nodes: how many different ones were used.
+        shared_nodes: those that several processes have had, one after the other.
         per_second: ids of one process that does nothing else.
     """
 
@@ -47,13 +54,15 @@ class Outcome:
     duplicates: int
     out_of_order: int
     nodes: int
+    shared_nodes: int
     per_second: float
     seconds: float
 
     def __str__(self) -> str:
         return (
             f"{self.ids} ids, {self.duplicates} duplicates, {self.out_of_order} out of order, "
-            f"{self.nodes} nodes, {self.seconds:.0f} s; one process: {self.per_second:.0f} ids/s"
+            f"{self.nodes} nodes, {self.shared_nodes} of them shared, {self.seconds:.0f} s; "
+            f"one process: {self.per_second:.0f} ids/s"
         )
 
 
@@ -72,14 +81,16 @@ def run(folder: Path, database: MariaDB, processes: int, count: int) -> Outcome:
     settings = load_config(env).settings
     migrate(settings)
     started = time.monotonic()
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.system.jobs.many_ids"])  # imported once
     files = [folder / f"{number}.ids" for number in range(processes)]
     offsets = [number * 2 * SKEW_MS // processes - SKEW_MS for number in range(processes)]
     terms = Terms(
-        nodes=processes * 3,
-        lasting=timedelta(seconds=3),
+        nodes=processes + SPARE_NODES,
+        lasting=timedelta(seconds=LEASE_SECONDS),
         headroom=timedelta(seconds=1.5),
         interval=timedelta(seconds=0.5),
+        retry=timedelta(seconds=0.1),
     )
     children = [
         context.Process(target=_take, args=(settings, terms, offset, count, file))
@@ -103,36 +114,48 @@ async def _take_ids(
 ) -> None:
     ids = Snowflake(clock=clock)
     taken = array("q")
-    lost_at = {count // 4, count * 3 // 4}
     async with open_database(settings) as engine:
-        leases = Leases(UnitOfWork(engine, ids))
-        node = IdNode(leases, ids, terms)
+        node = IdNode(Leases(UnitOfWork(engine, ids)), ids, terms)
         async with running(node.keep()):
-            while len(taken) < count:
-                try:
-                    taken.append(ids.next_id())
-                except IdsUnavailable:
-                    await asyncio.sleep(0.01)
-                    continue
-                if len(taken) % AT_A_TIME == 0:
+            for number in range(count):
+                if number % AT_A_TIME == 0:
                     await asyncio.sleep(0)
-                if len(taken) == count // 2:
-                    clock.offset_ms -= SKEW_MS
-                if len(taken) in lost_at:
+                if number == count // 4:
                     node.lose()
+                if number == count // 2:
+                    clock.offset_ms -= SKEW_MS
+                if number == count * 3 // 4:
+                    time.sleep(FROZEN_SECONDS)  # noqa: ASYNC251 - all of the process stands still
+                    clock.offset_ms -= int(FROZEN_SECONDS * 1000)
+                taken.append(await _next_id(ids))
         await node.release()
     with file.open("wb") as written:
         taken.tofile(written)
 
 
+async def _next_id(ids: Snowflake) -> int:
+    while True:
+        try:
+            return ids.next_id()
+        except IdsUnavailable:
+            await asyncio.sleep(0.01)
+
+
 def _checked(files: list[Path], seconds: float) -> Outcome:
     series = [_read(file) for file in files]
+    node_owners = {
+        (decompose(ids[at]).node, owner)
+        for owner, ids in enumerate(series)
+        for at in range(0, len(ids), SAMPLED)
+    }
+    owners = Counter(node for node, _owner in node_owners)
     duplicates = sum(one == other for one, other in pairwise(heapq.merge(*series)))
     return Outcome(
         ids=sum(map(len, series)),
         duplicates=duplicates,
         out_of_order=sum(one >= other for ids in series for one, other in pairwise(ids)),
-        nodes=len({decompose(ids[at]).node for ids in series for at in range(0, len(ids), 997)}),
+        nodes=len(owners),
+        shared_nodes=sum(count > 1 for count in owners.values()),
         per_second=_speed(),
         seconds=seconds,
     )

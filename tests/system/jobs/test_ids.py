@@ -16,4 +16,6 @@ def test_no_id_is_given_twice_by_many_processes_whose_clocks_disagree(
     record_property("ids", str(outcome))
     assert outcome.ids == PROCESSES * COUNT
     assert (outcome.duplicates, outcome.out_of_order) == (0, 0)
-    assert outcome.nodes > PROCESSES  # they were lost, and others taken
+    assert (
+        outcome.shared_nodes
+    )  # by processes of different clocks: what floors and ceilings are for

@@ -1,0 +1,59 @@
+"""Work in the background ends when it is asked to, whatever becomes of the cancellation."""
+
+import asyncio
+
+import pytest
+
+from internal.infra import background
+from internal.infra.background import is_wanted, running
+
+pytestmark = pytest.mark.anyio
+
+
+async def raise_something_else() -> None:
+    """What a driver does whose connection breaks while it cleans up after a cancellation."""
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        raise OSError("the connection is gone") from None
+
+
+async def test_a_loop_that_outlives_errors_ends_when_it_is_cancelled() -> None:
+    async def outlive() -> None:
+        while is_wanted():
+            try:
+                await raise_something_else()
+            except OSError:
+                await asyncio.sleep(0)
+
+    async with running(outlive()) as task:
+        await asyncio.sleep(0)
+    assert task.done()
+
+
+async def test_work_that_swallows_a_cancellation_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "ASK_AGAIN_SECONDS", 0.01)
+    asked = 0
+
+    async def stubborn() -> None:
+        nonlocal asked
+        while asked < 3:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                asked += 1
+
+    async with running(stubborn()):
+        await asyncio.sleep(0)
+    assert asked == 3
+
+
+async def test_an_error_of_the_work_is_raised_at_the_end() -> None:
+    async def fail() -> None:
+        raise ValueError("not foreseen")
+
+    with pytest.raises(ValueError, match="not foreseen"):
+        async with running(fail()):
+            await asyncio.sleep(0)
