@@ -1,14 +1,16 @@
 """Ids of many processes at once: `python -m tests.system.jobs.many_ids 16 1000000`.
 
-Nodes are few and leases short. Clocks differ by up to two seconds. Each process loses its node
-without giving it back, as if killed and started again; its clock steps back by two seconds; and it
-is frozen for longer than its lease lasts, its clock with it, and goes on giving ids when it wakes.
+Nodes are few and leases short. Clocks differ by up to two seconds and are coarse, so that two
+owners of one node who meet in a quarter of a second would give the same ids. Each process loses its
+node again and again without giving it back, as if killed and started again; its clock steps back by
+two seconds; it is frozen for longer than its lease lasts, and asks for ids right when it wakes.
 """
 
 import asyncio
 import heapq
 import multiprocessing
 import os
+import random
 import sys
 import tempfile
 import time
@@ -32,10 +34,12 @@ from tests import command
 from tests.servers import MariaDB
 
 SKEW_MS = 2000
-SPARE_NODES = 8
-LEASE_SECONDS = 2.0
-FROZEN_SECONDS = 3.0
-AT_A_TIME = 1000
+TICK_MS = 250
+SPARE_NODES = 4
+LEASE_SECONDS = 1.5
+FROZEN_SECONDS = 4.0
+BATCHES = 40
+PAUSE_SECONDS = 0.1
 SAMPLED = 100
 SPEED_IDS = 200_000
 
@@ -67,13 +71,13 @@ class Outcome:
 
 
 class SkewedClock:
-    """The wall clock, off by so much; it may step back."""
+    """The wall clock, coarse and off by so much; it may step back."""
 
     def __init__(self, offset_ms: int) -> None:
         self.offset_ms = offset_ms
 
     def __call__(self) -> int:
-        return wall_clock_ms() + self.offset_ms
+        return wall_clock_ms() // TICK_MS * TICK_MS + self.offset_ms
 
 
 def run(folder: Path, database: MariaDB, processes: int, count: int) -> Outcome:
@@ -84,12 +88,12 @@ def run(folder: Path, database: MariaDB, processes: int, count: int) -> Outcome:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.system.jobs.many_ids"])  # imported once
     files = [folder / f"{number}.ids" for number in range(processes)]
-    offsets = [number * 2 * SKEW_MS // processes - SKEW_MS for number in range(processes)]
+    offsets = [number * TICK_MS % (2 * SKEW_MS) - SKEW_MS for number in range(processes)]
     terms = Terms(
         nodes=processes + SPARE_NODES,
         lasting=timedelta(seconds=LEASE_SECONDS),
-        headroom=timedelta(seconds=1.5),
-        interval=timedelta(seconds=0.5),
+        headroom=timedelta(seconds=1),
+        interval=timedelta(seconds=0.3),
         retry=timedelta(seconds=0.1),
     )
     children = [
@@ -114,20 +118,20 @@ async def _take_ids(
 ) -> None:
     ids = Snowflake(clock=clock)
     taken = array("q")
+    stepping, freezing = random.sample(range(BATCHES), 2)  # each at a time of its own
     async with open_database(settings) as engine:
         node = IdNode(Leases(UnitOfWork(engine, ids)), ids, terms)
         async with running(node.keep()):
-            for number in range(count):
-                if number % AT_A_TIME == 0:
-                    await asyncio.sleep(0)
-                if number == count // 4:
-                    node.lose()
-                if number == count // 2:
+            for batch in range(BATCHES):
+                await asyncio.sleep(PAUSE_SECONDS)
+                if batch == stepping:
                     clock.offset_ms -= SKEW_MS
-                if number == count * 3 // 4:
+                if batch == freezing:
                     time.sleep(FROZEN_SECONDS)  # noqa: ASYNC251 - all of the process stands still
-                    clock.offset_ms -= int(FROZEN_SECONDS * 1000)
-                taken.append(await _next_id(ids))
+                elif batch % 10 == stepping % 10:
+                    node.lose()
+                for _ in range(count // BATCHES):
+                    taken.append(await _next_id(ids))
         await node.release()
     with file.open("wb") as written:
         taken.tofile(written)
@@ -168,6 +172,11 @@ def _read(file: Path) -> "array[int]":
 
 
 def _speed() -> float:
+    """The best of a few: a machine that does other things too is not what is measured."""
+    return max(_ids_per_second() for _ in range(5))
+
+
+def _ids_per_second() -> float:
     ids = Snowflake(0)
     started = time.perf_counter()
     for _ in range(SPEED_IDS):
