@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -16,6 +16,7 @@ from internal.controllers import (
     health,
     internal_api,
     jobs,
+    metrics,
     users,
     webhooks,
 )
@@ -24,6 +25,8 @@ from internal.controllers.errors import install_error_handlers
 from internal.controllers.openapi import build_document
 from internal.infra.build import build_info
 from internal.infra.logging import LineLog, create_line_log
+from internal.infra.metrics import Metrics
+from internal.infra.metrics_sharing import Sharing
 from internal.lifespan import create_lifespan
 from internal.middlewares.body_limit import DeclaredBodyLimitMiddleware
 from internal.middlewares.client_address import ClientAddressMiddleware
@@ -44,6 +47,8 @@ ROUTERS: Sequence[APIRouter] = (
     audit.router,
     internal_api.router,
 )
+
+ALONE = Sharing()
 
 
 class Service(FastAPI):
@@ -68,27 +73,32 @@ class Service(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings, routers: Sequence[APIRouter] = ROUTERS) -> Service:
+def create_app(
+    settings: Settings, routers: Sequence[APIRouter] = ROUTERS, *, sharing: Sharing = ALONE
+) -> Service:
     """The application of one process. Opens nothing yet: the lifespan does.
+
+    Args:
+        sharing: how its figures meet those of the other processes of the same service.
 
     Raises:
         StartError: a route declares no door.
     """
-    lines = create_line_log(settings)
+    lines, counted = create_line_log(settings), Metrics()
     app = Service(
         title="Groundwork",
         version=build_info().version,
         openapi_url=None,  # served, with its pages, by controllers/docs.py
         redirect_slashes=False,
-        lifespan=create_lifespan(settings, lines),
+        lifespan=create_lifespan(settings, lines, counted, sharing),
         max_body_size=settings.max_body_bytes,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.outer = _outer_middlewares(settings, lines)
+    app.outer = _outer_middlewares(settings, lines, counted)
     app.add_middleware(TimeoutMiddleware, seconds=settings.request_timeout_seconds)
     app.add_middleware(CompressionMiddleware)
     install_error_handlers(app)
-    for router in (*routers, health.router, *((docs.router,) if settings.debug else ())):
+    for router in (*routers, health.router, *_optional_routers(settings)):
         # Not include_router, which matches every request twice: a router's own prefix, tags and
         # dependencies are in its routes already.
         app.router.routes.extend(router.routes)
@@ -96,13 +106,24 @@ def create_app(settings: Settings, routers: Sequence[APIRouter] = ROUTERS) -> Se
     return app
 
 
-def _outer_middlewares(settings: Settings, lines: LineLog) -> list[Middleware]:
+def _optional_routers(settings: Settings) -> Iterator[APIRouter]:
+    if settings.metrics_enabled and settings.metrics_port is None:
+        yield metrics.router
+    if settings.debug:
+        yield docs.router
+
+
+def _outer_middlewares(settings: Settings, lines: LineLog, counted: Metrics) -> list[Middleware]:
     """Outermost first: these are around every reply, a 500 too."""
     access_is_logged = settings.log_level in ("DEBUG", "INFO")
     proxies, origins = settings.trusted_proxies, settings.backend_cors_origins
     return [
         *([Middleware(ClientAddressMiddleware, trusted=proxies)] if proxies else []),
-        Middleware(FrameMiddleware, write=lines.write if access_is_logged else None),
+        Middleware(
+            FrameMiddleware,
+            write=lines.write if access_is_logged else None,
+            metrics=counted if settings.metrics_enabled else None,
+        ),
         *([Middleware(CORSMiddleware, origins=origins)] if origins else []),
         Middleware(DeclaredBodyLimitMiddleware, max_bytes=settings.max_body_bytes),
     ]

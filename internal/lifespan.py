@@ -16,6 +16,8 @@ from internal.core.snowflake import Snowflake
 from internal.infra.background import running
 from internal.infra.database import create_probe_engine, open_database
 from internal.infra.logging import LineLog, install_logging
+from internal.infra.metrics import Metrics
+from internal.infra.metrics_sharing import Sharing, open_metrics
 from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.redis import TIMEOUT_SECONDS, create_client, open_redis
 from internal.infra.task_manager import open_task_manager
@@ -42,7 +44,9 @@ _log = logger.bind(logger="lifespan")
 type Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def create_lifespan(settings: Settings, lines: LineLog) -> Lifespan:
+def create_lifespan(
+    settings: Settings, lines: LineLog, metrics: Metrics, sharing: Sharing
+) -> Lifespan:
     """The lifespan of an app: opens its resources, and closes them in reverse.
 
     A step that fails closes what was opened before it, logs one line, and is raised again.
@@ -54,7 +58,8 @@ def create_lifespan(settings: Settings, lines: LineLog) -> Lifespan:
             install_logging(lines, settings)
             stack.callback(lines.close)
             try:
-                app.state.resources = await open_resources(settings, stack)
+                await stack.enter_async_context(open_metrics(metrics, sharing))
+                app.state.resources = await open_resources(settings, stack, metrics)
             except StartError as error:
                 _log.critical("start failed: {}", error)
                 raise
@@ -69,23 +74,24 @@ def create_lifespan(settings: Settings, lines: LineLog) -> Lifespan:
     return lifespan
 
 
-async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources:
+async def open_resources(settings: Settings, stack: AsyncExitStack, metrics: Metrics) -> Resources:
     """Opens everything that a replica has, in the order of start; `stack` closes it in reverse.
 
     Raises:
         StartError: a part cannot start.
     """
     start = StepLog()
-    core = await open_core(settings, stack, start.done)
+    core = await open_core(settings, stack, metrics, start.done)
     tasks = await stack.enter_async_context(open_task_manager(settings.shutdown_grace_seconds))
     start.done("async task manager")
     if settings.jobs_backend == "embedded":
-        publish = embedded_publish(tasks, Runner(core.unit_of_work, KINDS, core.services).run)
+        runner = Runner(core.unit_of_work, KINDS, core.services, metrics)
+        publish = embedded_publish(tasks, runner.run)
     else:
         publish = await stack.enter_async_context(open_celery(settings))
     await stack.enter_async_context(running(_dispatcher(core, publish).run()))
     if settings.scheduler_enabled:
-        leader = scheduler_leader(core.services, core.leases)
+        leader = scheduler_leader(core.services, core.leases, metrics)
         await stack.enter_async_context(running(leader.run()))
         start.done("scheduler")
     health = await stack.enter_async_context(_open_health(settings))
@@ -94,6 +100,7 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
     await stack.enter_async_context(running(job_watch.run()))
     return Resources(
         settings=settings,
+        metrics=metrics,
         database=core.database,
         redis=core.redis,
         ids=core.ids,
@@ -124,6 +131,7 @@ class Core:
 async def open_core(
     settings: Settings,
     stack: AsyncExitStack,
+    metrics: Metrics,
     done: Callable[[str], None] = lambda _part: None,
     redis: Redis | None = None,
 ) -> Core:
@@ -132,9 +140,9 @@ async def open_core(
     Args:
         redis: a client to use and close; None: one that has been answered.
     """
-    database = await stack.enter_async_context(open_database(settings))
+    database = await stack.enter_async_context(open_database(settings, metrics))
     done("database")
-    redis = await stack.enter_async_context(redis or open_redis(settings))
+    redis = await stack.enter_async_context(redis or open_redis(settings, metrics))
     done("redis")
     ids = Snowflake(settings.snowflake_node_id)
     unit_of_work = UnitOfWork(database, ids)
@@ -147,24 +155,30 @@ async def open_core(
 
 
 @asynccontextmanager
-async def open_run(settings: Settings) -> AsyncGenerator[Callable[[int], Awaitable[object]]]:
+async def open_run(
+    settings: Settings, sharing: Sharing
+) -> AsyncGenerator[Callable[[int], Awaitable[object]]]:
     """Executing jobs by their ids, with everything that this takes: a worker's child process."""
     async with AsyncExitStack() as stack:
-        core = await open_core(settings, stack)
-        yield Runner(core.unit_of_work, KINDS, core.services).run
+        metrics = Metrics()
+        await stack.enter_async_context(open_metrics(metrics, sharing))
+        core = await open_core(settings, stack, metrics)
+        yield Runner(core.unit_of_work, KINDS, core.services, metrics).run
 
 
 @asynccontextmanager
-async def open_scheduler(settings: Settings) -> AsyncGenerator[None]:
+async def open_scheduler(settings: Settings, sharing: Sharing) -> AsyncGenerator[None]:
     """The scheduler in a process of its own. It hands over what is due, like every replica."""
     async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        await stack.enter_async_context(open_metrics(metrics, sharing))
         # Redis is at hand for services that know it, and not asked: a scheduler starts without.
         redis = create_client(settings, connections=1, timeout=TIMEOUT_SECONDS)
-        core = await open_core(settings, stack, redis=redis)
+        core = await open_core(settings, stack, metrics, redis=redis)
         if settings.jobs_backend == "celery":
             publish = await stack.enter_async_context(open_celery(settings))
             await stack.enter_async_context(running(_dispatcher(core, publish).run()))
-        leader = scheduler_leader(core.services, core.leases)
+        leader = scheduler_leader(core.services, core.leases, metrics)
         await stack.enter_async_context(running(leader.run()))
         _log.info("ready")
         yield

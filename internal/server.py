@@ -18,6 +18,8 @@ from internal.config.settings import Settings
 from internal.controllers.dependencies import resources_of
 from internal.core.errors import StartError
 from internal.infra.http_protocol import BoundedHttpProtocol
+from internal.infra.listener import bind
+from internal.infra.metrics_sharing import Sharing, open_sharing
 from internal.middlewares import security_headers
 
 
@@ -28,8 +30,14 @@ def serve(settings: Settings) -> None:
         StartError: the address is taken or not ours.
         SystemExit: not 0 when the application could not start; it has said why.
     """
-    config = uvicorn.Config(
-        functools.partial(create_app, settings),
+    sockets = [bind(settings.host, settings.port, "HOST and PORT")]
+    with open_sharing(settings, has_children=settings.workers > 1) as sharing:
+        _serve(_config(settings, sharing), sockets)
+
+
+def _config(settings: Settings, sharing: Sharing) -> uvicorn.Config:
+    return uvicorn.Config(
+        functools.partial(create_app, settings, sharing=sharing),
         factory=True,
         workers=settings.workers,
         loop="uvloop",
@@ -47,8 +55,10 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,  # middlewares/client_address.py decides whom to believe
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
     )
-    sockets = [_bind(settings.host, settings.port)]
-    if settings.workers == 1:
+
+
+def _serve(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    if config.workers == 1:
         exit_cleanly_on_signals()
         DrainingServer(config).run(sockets)
     else:
@@ -64,6 +74,13 @@ def serve(settings: Settings) -> None:
 
 class DrainingServer(uvicorn.Server):
     """Turns unready first, and closes its listeners only after the drain delay."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            resources = resources_of(cast("Service", self.config.loaded_app))
+            connections = self.server_state.connections
+            resources.metrics.watch("http_connections_open", lambda: len(connections))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         resources = resources_of(cast("Service", self.config.loaded_app))
@@ -141,19 +158,3 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
     for stop_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop_signal, signal.SIG_IGN)  # a second one would break into the exit
     sys.exit(0)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen yet: until the app is ready, nobody can connect."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StartError(
-            f"cannot listen on {host} port {port}: {error.strerror}; "
-            "stop the other process or set HOST and PORT"
-        ) from error
-    listener.set_inheritable(True)
-    return listener

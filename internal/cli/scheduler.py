@@ -4,15 +4,17 @@ def scheduler() -> None:
     import signal
 
     from internal.cli.loading import settings_with_logging
+    from internal.infra.metrics_sharing import Sharing, open_sharing
     from internal.lifespan import open_scheduler
 
     settings = settings_with_logging()
 
-    async def run() -> None:
+    async def run(sharing: Sharing) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with open_scheduler(settings):
+        async with open_scheduler(settings, sharing):
             await stop.wait()
 
-    asyncio.run(run())
+    with open_sharing(settings, has_children=False) as sharing:
+        asyncio.run(run(sharing))

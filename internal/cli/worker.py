@@ -28,6 +28,7 @@ def worker(
         raise StartError("JOBS_BACKEND=embedded: the API process executes jobs, no worker does")
 
     from internal.infra.database import open_database
+    from internal.infra.metrics_sharing import open_sharing
     from internal.lifespan import open_run
     from internal.services.kinds import KINDS
     from internal.tasks.worker import Worker
@@ -39,11 +40,11 @@ def worker(
     asyncio.run(check_database())
     longest = max(kind.timeout for kind in KINDS.values())
     child = settings.model_copy(update={"db_pool_size": 2, "redis_pool_size": 2})
-    sys.exit(
-        Worker(
+    with open_sharing(settings, has_children=settings.metrics_port is not None) as sharing:
+        worker = Worker(
             create_celery(settings),
-            functools.partial(open_run, child),
+            functools.partial(open_run, child, sharing),
             grace=settings.shutdown_grace_seconds,
             longest=longest.total_seconds(),
-        ).run(names, concurrency)
-    )
+        )
+        sys.exit(worker.run(names, concurrency))

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +18,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import Pool, PoolProxiedConnection, QueuePool
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
+from internal.infra.metrics import Metrics
 from internal.infra.statements import StatementWatch
 from internal.infra.tls import client_context
 
@@ -81,7 +84,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def create_engine(settings: Settings) -> AsyncEngine:
+def create_engine(settings: Settings, metrics: Metrics | None = None) -> AsyncEngine:
     """The engine of the service, with its pool and its watchers."""
     engine = create_async_engine(
         _async_url(settings),
@@ -93,7 +96,28 @@ def create_engine(settings: Settings) -> AsyncEngine:
         **engine_options(settings),
     )
     watch(engine.sync_engine, settings)
+    if metrics is not None:
+        _count_connections(engine.pool, metrics)
     return engine
+
+
+def _count_connections(pool: Pool, metrics: Metrics) -> None:
+    """Tells how many there are, and how long one is waited for."""
+    assert isinstance(pool, QueuePool)  # noqa: S101 - what SQLAlchemy makes of a pool_size
+    connect = pool.connect
+
+    def connect_timed() -> PoolProxiedConnection:
+        started = time.perf_counter()
+        try:
+            return connect()
+        finally:
+            metrics.observe("db_pool_wait_seconds", time.perf_counter() - started)
+
+    # Of this pool and not a class of ours, whose name would be that of another logger.
+    pool.connect = connect_timed  # type: ignore[method-assign]
+    metrics.watch("db_pool_size", pool.size)
+    metrics.watch("db_pool_checked_out", pool.checkedout)
+    metrics.watch("db_pool_overflow", lambda: max(pool.overflow(), 0))
 
 
 def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:
@@ -125,13 +149,15 @@ def _async_connect_args(settings: Settings, timeout: float) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+async def open_database(
+    settings: Settings, metrics: Metrics | None = None
+) -> AsyncGenerator[AsyncEngine]:
     """The engine, once a connection has been made; its pool is closed at the end.
 
     Raises:
         StartError: the database cannot be reached, refuses us, or does not exist.
     """
-    engine = create_engine(settings)
+    engine = create_engine(settings, metrics)
     try:
         await _connect_once(engine, settings)
         yield engine

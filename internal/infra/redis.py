@@ -12,6 +12,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
+from internal.infra.metrics import Metrics
 from internal.infra.tls import client_context
 
 TIMEOUT_SECONDS = 5
@@ -69,13 +70,15 @@ def _embedded_client() -> Redis:
 
 
 @asynccontextmanager
-async def open_redis(settings: Settings) -> AsyncGenerator[Redis]:
+async def open_redis(settings: Settings, metrics: Metrics | None = None) -> AsyncGenerator[Redis]:
     """The client, once the server has answered; its connections are closed at the end.
 
     Raises:
         StartError: Redis cannot be reached or refuses us.
     """
     client = create_client(settings, connections=settings.redis_pool_size, timeout=TIMEOUT_SECONDS)
+    if metrics is not None:
+        _count_commands(client, metrics)
     try:
         try:
             await client.ping()
@@ -88,6 +91,17 @@ async def open_redis(settings: Settings) -> AsyncGenerator[Redis]:
         yield client
     finally:
         await client.aclose()
+
+
+def _count_commands(client: Redis, metrics: Metrics) -> None:
+    execute = client.execute_command
+
+    def execute_counted(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as Redis has it
+        metrics.count("redis_commands_total", str(args[0]))
+        return execute(*args, **options)  # type: ignore[no-untyped-call]
+
+    # Of the client and not its class: the embedded one's class is another.
+    client.execute_command = execute_counted  # type: ignore[method-assign]
 
 
 async def _warn_about_eviction(client: Redis, settings: Settings) -> None:

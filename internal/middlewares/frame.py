@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from internal.core.context import incoming_trace_id, set_trace_id
 from internal.core.errors import CLIENT_CLOSED_REQUEST, DependencyUnavailable
 from internal.core.reply_headers import reply_headers
+from internal.infra.metrics import Metrics
 from internal.middlewares.access_log import access_line
 from internal.middlewares.reply import send_error
 from internal.middlewares.security_headers import secured
@@ -26,11 +27,13 @@ class FrameMiddleware:
     Args:
         write: takes the access log's line, without a detour through Loguru, whose work for a line
             is three times that of this whole class; None: no access log.
+        metrics: counts requests; None: nobody does.
     """
 
-    def __init__(self, app: ASGIApp, write: WriteLine | None) -> None:
+    def __init__(self, app: ASGIApp, write: WriteLine | None, metrics: Metrics | None) -> None:
         self._app = app
         self._write = write
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,6 +43,8 @@ class FrameMiddleware:
         status, size = CLIENT_CLOSED_REQUEST, 0
         trace_id = _trace_id(scope)
         set_trace_id(trace_id)
+        if self._metrics:
+            self._metrics.in_flight += 1
 
         async def send_framed(message: Message) -> None:
             nonlocal status, size
@@ -63,9 +68,20 @@ class FrameMiddleware:
         except Exception:  # noqa: BLE001 - the one place: the reply was made inside, here it is logged
             _log.exception("unhandled exception")
         finally:
-            if self._write:
-                seconds = time.perf_counter() - started
-                self._write(access_line(scope, trace_id, status, size, seconds))
+            self._end(scope, trace_id, status, size, time.perf_counter() - started)
+
+    def _end(self, scope: Scope, trace_id: str, status: int, size: int, seconds: float) -> None:
+        if self._metrics:
+            self._metrics.in_flight -= 1
+            template = _template(scope)
+            self._metrics.observe_request(scope["method"], template, status, seconds, trace_id)
+        if self._write:
+            self._write(access_line(scope, trace_id, status, size, seconds))
+
+
+def _template(scope: Scope) -> str | None:
+    route = scope.get("route")
+    return route.path_format if route else None
 
 
 def _trace_id(scope: Scope) -> str:

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from internal.config.settings import Settings
 from internal.core.snowflake import Snowflake
+from internal.infra.metrics import Metrics
 from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.task_manager import TaskManager
 from internal.services.assembly import Services
@@ -26,6 +27,7 @@ class Resources:
     """What a running process has open. Filled by the lifespan, in the order of start."""
 
     settings: Settings
+    metrics: Metrics
     database: AsyncEngine
     redis: Redis
     ids: Snowflake

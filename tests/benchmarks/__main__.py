@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import accounts, jobs, start, streams, trivial
+from tests.benchmarks import accounts, jobs, metrics, start, streams, trivial
 from tests.benchmarks.table import print_table
 from tests.servers import MariaDB, Redis
 
@@ -31,6 +31,7 @@ def main() -> None:
                 *accounts.measure(folder, database, redis),
                 *jobs.measure(folder, database, redis),
                 *streams.measure(folder, database, redis),
+                *metrics.measure(),
             ]
         )
 

@@ -21,6 +21,7 @@ from internal.config.settings import Settings
 from internal.controllers.dependencies import resources_of
 from internal.core.caller import OPERATOR, Role
 from internal.core.clock import utc_now
+from internal.infra.metrics import Metrics
 from internal.infra.signing import SignedAuth
 from internal.lifespan import open_resources
 from internal.migrations.runner import migrate
@@ -94,7 +95,7 @@ def populate(folder: Path, parts: Mapping[str, object]) -> Populated:
 
     async def fill() -> Populated:
         async with AsyncExitStack() as stack:
-            services = (await open_resources(settings, stack)).services
+            services = (await open_resources(settings, stack, Metrics())).services
             return Populated(
                 folder,
                 values,

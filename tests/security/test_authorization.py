@@ -60,6 +60,8 @@ TABLE: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "GET /healthz":                      (200, 200, 200, 200, 200, 200, 200),
     "HEAD /healthz":                     (200, 200, 200, 200, 200, 200, 200),
     "GET /version":                      (200, 200, 200, 200, 200, 200, 200),
+    "GET /metrics":                      (200, 200, 200, 200, 200, 200, 200),
+    "HEAD /metrics":                     (200, 200, 200, 200, 200, 200, 200),
 }
 IN_DEBUG_ONLY: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "GET /openapi.json":                 (200, 200, 200, 200, 200, 200, 200),

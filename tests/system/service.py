@@ -15,6 +15,7 @@ from internal.config.settings import Settings
 from internal.controllers.dependencies import ResourcesDep
 from internal.controllers.doors import PublicRoute
 from internal.core.envelope import Envelope
+from internal.infra.metrics_sharing import Sharing
 
 router = APIRouter(route_class=PublicRoute)
 
@@ -83,8 +84,8 @@ async def hold(folder: Path, name: str) -> None:
         await asyncio.sleep(0.02)
 
 
-def create_app(settings: Settings) -> app.Service:
-    return app.create_app(settings, (*app.ROUTERS, router))
+def create_app(settings: Settings, sharing: Sharing = app.ALONE) -> app.Service:
+    return app.create_app(settings, (*app.ROUTERS, router), sharing=sharing)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from internal.core.backoff import RetryPolicy
 from internal.core.context import set_trace_id
 from internal.core.job_status import JobStatus
 from internal.infra.database import DATABASE_AWAY, is_away
+from internal.infra.metrics import OTHER, Metrics
 from internal.models.job import Job
 from internal.services.jobs import states
 from internal.services.jobs.attempt import Attempt, Interrupted
@@ -39,14 +40,20 @@ class Runner:
     Args:
         kinds: by name, what this release can do.
         services: what the kinds' functions work with.
+        metrics: counts what becomes of jobs; None: nobody does.
     """
 
     def __init__(
-        self, unit_of_work: UnitOfWork, kinds: Mapping[str, Kind[Any]], services: "Services"
+        self,
+        unit_of_work: UnitOfWork,
+        kinds: Mapping[str, Kind[Any]],
+        services: "Services",
+        metrics: Metrics | None = None,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._kinds = kinds
         self._services = services
+        self._metrics = metrics
         self._holder = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
 
     async def run(self, job_id: int) -> JobStatus | None:
@@ -66,11 +73,19 @@ class Runner:
         except ClaimLost:
             _log.bind(job_id=job.id, attempt=job.attempt).warning("the job was taken away")
             return None
-        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        seconds = time.perf_counter() - started
+        self._count(job, status, seconds)
+        milliseconds = round(seconds * 1000, 1)
         _log.bind(job_id=job.id, kind=job.kind, attempt=job.attempt, ms=milliseconds).info(
             "job {}", status
         )
         return status
+
+    def _count(self, job: Job, status: JobStatus, seconds: float) -> None:
+        if self._metrics is not None:
+            kind = job.kind if job.kind in self._kinds else OTHER
+            self._metrics.count("jobs_total", kind, status)
+            self._metrics.observe("job_duration_seconds", seconds, kind, status)
 
     async def _claim(self, job_id: int) -> Job | None:
         """While the database is away, waits for it: a job that is dropped is late by a minute."""

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from sqlalchemy import select
 
 from internal.config.settings import Settings
+from internal.infra.metrics import Metrics
 from internal.lifespan import open_resources
 from internal.models.audit_event import AuditEvent
 from internal.models.idempotency_key import IdempotencyKey
@@ -15,7 +16,7 @@ from internal.services.resources import Resources
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[Resources]:
     async with AsyncExitStack() as stack:
-        yield await open_resources(settings, stack)
+        yield await open_resources(settings, stack, Metrics())
 
 
 async def events(resources: Resources) -> Sequence[AuditEvent]:

@@ -26,11 +26,11 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     events: list[str] = []
 
     def watched(
-        name: str, real: Callable[[Settings], AbstractAsyncContextManager[Any]]
-    ) -> Callable[[Settings], AbstractAsyncContextManager[Any]]:
+        name: str, real: Callable[..., AbstractAsyncContextManager[Any]]
+    ) -> Callable[..., AbstractAsyncContextManager[Any]]:
         @asynccontextmanager
-        async def watch(settings: Settings) -> AsyncGenerator[Any]:
-            async with real(settings) as part:
+        async def watch(*arguments: Any) -> AsyncGenerator[Any]:
+            async with real(*arguments) as part:
                 events.append(f"+{name}")
                 yield part
             events.append(f"-{name}")
@@ -97,7 +97,7 @@ async def test_a_step_that_fails_closes_what_was_opened_and_is_one_critical_line
     error: Exception,
 ) -> None:
     @asynccontextmanager
-    async def fail(_settings: Settings) -> AsyncGenerator[None]:
+    async def fail(*_: Any) -> AsyncGenerator[None]:
         raise error
         yield
 

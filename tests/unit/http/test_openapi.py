@@ -123,9 +123,10 @@ def test_an_operation_has_a_summary_a_description_and_a_described_tag(
 
 STREAMS = [one for one in OPERATIONS if "text/event-stream" in str(one.described["responses"])]
 FILES = [one for one in OPERATIONS if "text/csv" in str(one.described["responses"])]
+TEXTS = [one for one in OPERATIONS if "openmetrics" in str(one.described["responses"])]
 each_of_one_reply = pytest.mark.parametrize(
     "operation",
-    [one for one in OPERATIONS if one not in (*STREAMS, *FILES)],
+    [one for one in OPERATIONS if one not in (*STREAMS, *FILES, *TEXTS)],
     ids=lambda one: one.name,
 )
 
@@ -145,6 +146,13 @@ def test_a_file_is_told_by_its_type() -> None:
     assert operation.path == "/v1/jobs/{job_id}/export"
     (success,) = (reply for status, reply in replies(operation) if status < "300")
     assert list(success["content"]) == ["text/csv"]
+
+
+def test_metrics_are_told_by_their_types() -> None:
+    (operation,) = TEXTS
+    assert operation.path == "/metrics"
+    (success,) = (reply for status, reply in replies(operation) if status < "300")
+    assert set(success["content"]) == {"text/plain", "application/openmetrics-text"}
 
 
 def test_a_stream_tells_the_shape_of_its_events_and_what_comes_when_there_will_be_none() -> None:
