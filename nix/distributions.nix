@@ -4,8 +4,9 @@
   python,
 }:
 let
-  # Test suites, what compilers read, and the lexers of every language but Python (rich highlights
-  # tracebacks): no service imports them.
+  # Test suites, what compilers read, the lexers of every language but Python (rich highlights
+  # tracebacks), and how wide each brand of terminal draws emoji (Celery's shell): no service imports
+  # them.
   prune = ''
     (
       cd "$out/${python.sitePackages}"
@@ -13,6 +14,7 @@ let
       find . -type f \( -name '*.a' -o -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' \
         -o -name '*.pxd' -o -name '*.pxi' -o -name '*.pyi' -o -name '*.pyx' \) -delete
       rm -rf sqlalchemy/testing alembic/testing
+      rm -f wcwidth/table_grapheme_overrides/_known_*
       if [ -d pygments/lexers ]; then
         find pygments/lexers -type f ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' -delete
       fi

@@ -283,9 +283,9 @@ in
         description = "The queues that it takes jobs from.";
       };
       concurrency = mkOption {
-        type = types.ints.between 0 256;
-        default = 0;
-        description = "Jobs at a time, each in a process of its own; 0: one a core.";
+        type = types.ints.between 1 256;
+        default = 2;
+        description = "Jobs at a time, each in a process of its own.";
       };
     };
 
@@ -403,7 +403,8 @@ in
 
         groundwork-scheduler = mkIf cfg.scheduler.enable (
           daemon "Groundwork: the scheduler" "scheduler" {
-            serviceConfig.MemoryMax = "1G";
+            # Before that of `daemon`, after that of an administrator.
+            serviceConfig.MemoryMax = lib.mkOverride 900 "1G";
           }
         );
       };

@@ -13,6 +13,7 @@
 }:
 let
   second = 1000 * 1000 * 1000;
+  zones = "${tzdata}/share/zoneinfo";
 
   # The hash of the store path: which build this is, to the bit.
   buildHash = builtins.substring 0 32 (baseNameOf (builtins.unsafeDiscardStringContext venv.outPath));
@@ -25,11 +26,13 @@ let
     LC_ALL = "C.UTF-8";
     PYTHONDONTWRITEBYTECODE = "1";
     PYTHONIOENCODING = "utf-8";
+    # Its zoneinfo looks where it was configured to, and not into TZDIR. Celery needs one zone to start.
+    PYTHONTZPATH = zones;
     PYTHONUNBUFFERED = "1";
     # The usual place: a deployment's own bundle is mounted over it.
     SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
     TZ = "Etc/UTC";
-    TZDIR = "${tzdata}/share/zoneinfo";
+    TZDIR = zones;
   }
   // environment;
 in

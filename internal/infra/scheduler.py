@@ -74,14 +74,16 @@ class Scheduler:
         self._scheduler.start()
 
     async def stop(self) -> None:
-        """Starts no more runs and cancels those in the middle, at once; waits until they ended."""
+        """Starts no more runs and waits for those in the middle; cancels what takes too long."""
         if self._scheduler is None:
             return
         self._scheduler.shutdown(wait=False)
         self._scheduler = None
+        await asyncio.sleep(0)  # APScheduler shuts down in the loop's next turn
+        if self._runs:
+            await asyncio.wait(self._runs.values(), timeout=UNWIND_SECONDS)
         for run in self._runs.values():
             run.cancel()
-        await asyncio.sleep(0)  # APScheduler shuts down in the loop's next turn
         if self._runs:
             await asyncio.wait(self._runs.values(), timeout=UNWIND_SECONDS)
 

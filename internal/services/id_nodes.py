@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from internal.core.snowflake import MAX_NODE, Snowflake
-from internal.infra.background import is_wanted, running
+from internal.infra.background import is_wanted, resting, running
 from internal.services.leases import HeldLease, Leases
 
 PREFIX = "id-node:"
@@ -97,7 +97,8 @@ class IdNode:
         """Renews the lease until it is cancelled; takes another node where it is lost."""
         while is_wanted():
             rest = self._terms.retry if self._has_complained else self._terms.interval
-            await asyncio.sleep(rest.total_seconds())
+            with resting():
+                await asyncio.sleep(rest.total_seconds())
             await self.keep_once()
 
     async def keep_once(self) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from loguru import logger
 
-from internal.infra.background import is_wanted
+from internal.infra.background import is_wanted, resting
 from internal.services.leases import HeldLease, Leases
 
 LASTING = timedelta(seconds=10)
@@ -56,7 +56,8 @@ class Leader:
                 await self._try_to_lead()
             except Exception as error:  # noqa: BLE001 - the database is away, or has no tables yet
                 self._complain(error)
-            await asyncio.sleep(self._interval)
+            with resting():
+                await asyncio.sleep(self._interval)
 
     async def _try_to_lead(self) -> None:
         expires = asyncio.get_running_loop().time() + self._lasting.total_seconds()
@@ -86,7 +87,7 @@ class Leader:
         """Returns when the lease is lost, or may be by the clock of this process."""
         loop = asyncio.get_running_loop()
         while loop.time() < expires:
-            with suppress(TimeoutError):
+            with suppress(TimeoutError), resting():
                 async with asyncio.timeout_at(min(loop.time() + self._interval, expires)):
                     await is_lost.wait()
             if is_lost.is_set():

@@ -24,6 +24,7 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
     '.config | .Entrypoint == ["/bin/groundwork"] and .Cmd == ["serve"]'
   promise "it listens on 8000" '.config.ExposedPorts | has("8000/tcp")'
   promise "it speaks UTC and UTF-8" '.config.Env | contains(["TZ=Etc/UTC", "LC_ALL=C.UTF-8"])'
+  promise "Python finds the time zones" '.config.Env | any(test("^PYTHONTZPATH=/nix/store/.*/zoneinfo$"))'
   promise "its health check needs no shell" '.config.Healthcheck.Test[0] == "CMD"'
   promise "its configuration is that of nix/oci-config.nix" \
     --slurpfile written ${written} '.config == $written[0]'

@@ -10,6 +10,8 @@ let
 
   options = [
     "--network=host"
+    # Of podman's own 10 s, draining alone takes half; a machine without KVM is slow.
+    "--stop-timeout=60"
     "--read-only"
     "--cap-drop=all"
     "--security-opt=no-new-privileges"

@@ -8,7 +8,7 @@ from loguru import logger
 
 from internal.dao.jobs import JobDAO
 from internal.dao.outbox_entries import OutboxEntryDAO
-from internal.infra.background import is_wanted
+from internal.infra.background import is_wanted, resting
 from internal.services.unit_of_work import UnitOfWork
 
 BATCH = 100
@@ -68,11 +68,12 @@ class Dispatcher:
                     reason = str(error).partition("\n")[0]
                     _log.warning("jobs wait: {}: {}", type(error).__name__, reason)
                 rest = 0.5 * 2.0 ** min(failures, MAX_DOUBLINGS)
-                await asyncio.sleep(min(rest, LONGEST_REST_SECONDS))
+                with resting():
+                    await asyncio.sleep(min(rest, LONGEST_REST_SECONDS))
                 continue
             if failures:
                 failures = 0
                 _log.info("jobs are handed over again")
-            with suppress(TimeoutError):
+            with suppress(TimeoutError), resting():
                 await asyncio.wait_for(self._committed.wait(), POLL_SECONDS)
                 await asyncio.sleep(GATHER_SECONDS)

@@ -16,7 +16,7 @@ from loguru import logger
 from internal.core.caller import Caller
 from internal.core.errors import DependencyUnavailable, Text, TooManyRequests
 from internal.core.job_status import JobStatus
-from internal.infra.background import is_wanted
+from internal.infra.background import is_wanted, resting
 from internal.infra.database import DATABASE_AWAY, is_away
 from internal.models.job import Job
 from internal.models.job_event import JobEvent
@@ -157,10 +157,12 @@ class JobWatch:
     async def run(self) -> None:
         """Looks for news every second while somebody watches, until it is cancelled."""
         while is_wanted():
-            await self._watched.wait()
+            with resting():
+                await self._watched.wait()
             streams = list(self._streams)
             self._wake(streams, await self._counts(streams))
-            await asyncio.sleep(POLL_SECONDS)
+            with resting():
+                await asyncio.sleep(POLL_SECONDS)
 
     async def read(self, stream: JobStream) -> Sequence[JobEvent]:
         """What comes after the stream's position; nothing while the database is away."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from internal.infra import background
-from internal.infra.background import is_wanted, running
+from internal.infra.background import is_wanted, resting, running
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,9 @@ async def raise_something_else() -> None:
         raise OSError("the connection is gone") from None
 
 
-async def test_a_loop_that_outlives_errors_ends_when_it_is_cancelled() -> None:
+async def test_a_loop_that_outlives_errors_ends_when_it_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def outlive() -> None:
         while is_wanted():
             try:
@@ -26,6 +28,7 @@ async def test_a_loop_that_outlives_errors_ends_when_it_is_cancelled() -> None:
             except OSError:
                 await asyncio.sleep(0)
 
+    monkeypatch.setattr(background, "GRACE_SECONDS", 0.01)
     async with running(outlive()) as task:
         await asyncio.sleep(0)
     assert task.done()
@@ -34,6 +37,7 @@ async def test_a_loop_that_outlives_errors_ends_when_it_is_cancelled() -> None:
 async def test_work_that_swallows_a_cancellation_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(background, "GRACE_SECONDS", 0.01)
     monkeypatch.setattr(background, "ASK_AGAIN_SECONDS", 0.01)
     asked = 0
 
@@ -57,3 +61,18 @@ async def test_an_error_of_the_work_is_raised_at_the_end() -> None:
     with pytest.raises(ValueError, match="not foreseen"):
         async with running(fail()):
             await asyncio.sleep(0)
+
+
+async def test_work_is_not_cancelled_in_the_middle_but_where_it_rests() -> None:
+    steps: list[str] = []
+
+    async def work() -> None:
+        while is_wanted():
+            await asyncio.sleep(0.05)  # in the middle of a statement, say
+            steps.append("finished")
+            with resting():
+                await asyncio.sleep(60)
+
+    async with running(work()):
+        await asyncio.sleep(0)
+    assert steps == ["finished"]
