@@ -17,7 +17,6 @@ from internal.core.context import current_trace_id
 from internal.core.errors import NotFound
 from internal.core.retry_after import parse_retry_after
 from internal.infra.outgoing_http import OutgoingError, Reply
-from internal.infra.signing import SignedAuth
 from internal.models.webhook_endpoint import WebhookEndpoint
 from internal.schemas.fields import Id
 from internal.schemas.shapes import Request
@@ -42,6 +41,9 @@ class Payload(Request):
 
 async def run(job: Execution[Payload]) -> dict[str, object]:
     """At least once: the receiver tells a repetition by its Idempotency-Key."""
+    # It loads httpx, which no process needs that delivers nothing.
+    from internal.infra.signing import SignedAuth  # noqa: PLC0415
+
     endpoint, secret = await _open_endpoint(job)
     started = time.perf_counter()
     try:
