@@ -1,6 +1,7 @@
 """Prometheus' own tool, which reads its files and plays series to its rules."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,16 +15,22 @@ ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RULES = PROMETHEUS / "rules.yaml"
 
-# What the service tells.
-NAMES = frozenset(
-    name
-    for family in FAMILIES.values()
-    for name in (
-        [f"{family.name}_{part}" for part in ("bucket", "count", "sum")]
-        if family.bounds
-        else [family.name]
-    )
-)
+_NAME = re.compile(r"\b[a-z_]+(?::\w+)+|\b[a-z]+(?:_[a-z]+)+\b(?!\s*\()|\bup\b")
+
+
+def metrics_in(expression: str) -> set[str]:
+    """The names of metrics in PromQL; those of labels have no underscore here."""
+    return set(_NAME.findall(re.sub(r'"[^"]*"', "", expression))) - {"group_left"}
+
+
+def told() -> set[str]:
+    """The metrics that the service tells, as Prometheus stores them."""
+    parts = ("bucket", "count", "sum")
+    return {
+        name
+        for family in FAMILIES.values()
+        for name in ([f"{family.name}_{p}" for p in parts] if family.bounds else [family.name])
+    }
 
 
 def run_promtool(*arguments: str | Path) -> None:
