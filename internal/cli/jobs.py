@@ -96,7 +96,7 @@ def purge(
 
     async def delete(services: "Services") -> int:
         count = 0
-        while deleted := await services.jobs.purge(OPERATOR, before):
+        while deleted := await services.jobs.purge(OPERATOR, before, include_dead=True):
             count += deleted
         return count
 

@@ -92,11 +92,13 @@ class JobDAO(BaseDAO[Job]):
         statement = select(Job.id, Job.events).where(Job.id.in_(job_ids))
         return dict((await self._session.execute(statement)).all())
 
-    async def purge(self, finished_before: datetime, limit: int) -> int:
-        """Deletes the oldest jobs that ended before then, with their events; how many."""
+    async def purge(
+        self, finished_before: datetime, limit: int, statuses: Collection[JobStatus]
+    ) -> int:
+        """Deletes the oldest jobs that ended so before then, with their events; how many."""
         statement = (
             select(Job.id)
-            .where(Job.finished_at < finished_before)
+            .where(Job.finished_at < finished_before, Job.status.in_(statuses))
             .order_by(Job.finished_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -13,6 +13,7 @@ from internal.core.caller import Caller, CallerKind, Role
 from internal.core.clock import utc_now
 from internal.core.context import current_trace_id, new_trace_id
 from internal.core.errors import Conflict, NotFound, PayloadTooLarge, Text, ValidationFailed
+from internal.core.job_status import JobStatus
 from internal.dao.base import Listing, ListQuery
 from internal.dao.job_events import JobEventDAO
 from internal.dao.jobs import JobDAO
@@ -134,11 +135,24 @@ class Jobs:
         self.committed.set()
         return job
 
-    async def purge(self, caller: Caller, finished_before: datetime, limit: int = 1000) -> int:
-        """Deletes jobs that ended before then, with their events; returns how many."""
+    async def purge(
+        self,
+        caller: Caller,
+        finished_before: datetime,
+        limit: int = 1000,
+        *,
+        include_dead: bool = False,
+    ) -> int:
+        """Deletes jobs that ended before then, with their events; returns how many.
+
+        Args:
+            include_dead: dead jobs are kept otherwise, until somebody has decided about them.
+        """
         require_admin(caller)
+        final = {status for status in JobStatus if status.is_final}
+        statuses = final if include_dead else final - {JobStatus.DEAD}
         async with self._unit_of_work.begin(caller.id) as session:
-            return await JobDAO(session).purge(finished_before, limit)
+            return await JobDAO(session).purge(finished_before, limit, statuses)
 
     def policy(self, kind: str) -> RetryPolicy:
         """Also of a kind that this release does not know."""

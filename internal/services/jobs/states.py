@@ -81,7 +81,7 @@ async def fail(session: AsyncSession, job: Job, failure: Failure, policy: RetryP
     """Ends an attempt: failed, dead, queued again after a rest, or cancelled. Raises ClaimLost."""
     error = failure.reason[:MAX_ERROR_CHARACTERS]
     if not failure.is_permanent and job.attempt < job.max_attempts:
-        rest = max(policy.rest(job.attempt), failure.rest or timedelta())
+        rest = max(policy.rest(_counted(job, policy)), failure.rest or timedelta())
         return await _again(session, job, utc_now() + rest, error=error)
     status = JobStatus.FAILED if failure.is_permanent else JobStatus.DEAD
     await _settle(session, job, status, finished_at=utc_now(), error=error)
@@ -188,3 +188,9 @@ async def _move(session: AsyncSession, job: Job, status: JobStatus) -> None:
 
 def _tell(session: AsyncSession, job: Job, status: JobStatus) -> None:
     JobEventDAO(session).add(job.id, job.events, status, job.attempt)
+
+
+def _counted(job: Job, policy: RetryPolicy) -> int:
+    """Which attempt it is, without those before a retry and those that a stop interrupted."""
+    left = job.max_attempts - job.attempt
+    return max(min(policy.max_attempts - left, job.attempt), 1)

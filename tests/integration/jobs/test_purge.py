@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from internal.core.caller import OPERATOR
 from internal.core.clock import utc_now
 from internal.models.job_event import JobEvent
 from internal.services.jobs import states
 from internal.services.kinds import maintenance_purge
-from tests.integration.jobs.house import LONG_AGO, QUEUED, RUNNING, SUCCEEDED, House
+from tests.integration.jobs.house import DEAD, LONG_AGO, QUEUED, RUNNING, SUCCEEDED, House
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +58,13 @@ async def test_what_waits_or_runs_stays_however_old_it_is(house: House) -> None:
     assert await purge(house) == 0
     assert await house.status(waiting.id) == QUEUED
     assert await house.status(running.id) == RUNNING
+
+
+async def test_dead_jobs_stay_until_somebody_has_decided_about_them(house: House) -> None:
+    dead = await ended(house, finished_at=LONG_AGO, status=DEAD)
+    assert await purge(house) == 0
+    assert await house.services().jobs.purge(OPERATOR, utc_now(), include_dead=True) > 0
+    assert not await is_there(house, dead)
 
 
 async def test_more_than_a_batch_goes_in_one_job(

@@ -343,3 +343,20 @@ async def test_a_job_that_was_handed_over_cancelled_and_put_back_is_not_lost(hou
     assert await house.do(partial(states.retry, policy=AT_ONCE), job.id)
     assert (await house.job(job.id)).dispatched_at is None
     assert await house.outbox() == [job.id]
+
+
+async def test_a_job_that_was_put_back_rests_as_after_its_first_attempt(house: House) -> None:
+    policy = RetryPolicy(max_attempts=2, first=timedelta(seconds=100), longest=timedelta(days=9))
+    job = await house.enqueue(max_attempts=2)
+    await house.write(partial(set_attempts, job_id=job.id, attempt=40, max_attempts=42))
+    claim = await house.claim(job.id)
+    assert claim is not None
+    await house.write(partial(states.fail, job=claim, failure=Failure("late"), policy=policy))
+    rest = (await house.job(job.id)).next_run_at - utc_now()
+    assert timedelta(seconds=20) < rest <= timedelta(seconds=100)
+
+
+async def set_attempts(session: AsyncSession, job_id: int, attempt: int, max_attempts: int) -> None:
+    """What forty attempts and a retry have left."""
+    job = await session.get_one(Job, job_id)
+    job.attempt, job.max_attempts = attempt, max_attempts

@@ -25,6 +25,7 @@ from tests.system.jobs.rabbitmq import RabbitMQ
 KILL_EVERY_SECONDS = 2.0
 DOWN_SECONDS = 0.5
 SUBMITTERS = 8
+PARTS = ("api", "worker", "scheduler", "broker", "database")
 
 
 @dataclass
@@ -61,6 +62,7 @@ class Chaos:
         self._numbers = iter(range(jobs))
         self._outcome = Outcome(0)
         self._token = ""
+        self._victims_left: list[str] = []
 
     async def run(self) -> Outcome:
         """Submits and kills at the same time, then waits until every job has ended.
@@ -133,7 +135,9 @@ class Chaos:
 
     def _victim(self) -> tuple[str, Callable[[], None], Callable[[], None]]:
         cluster = self._cluster
-        part = random.choice(("api", "worker", "scheduler", "broker", "database"))
+        if not self._victims_left:  # each part in its turn, in an order that nobody knows
+            self._victims_left = random.sample(PARTS, len(PARTS))
+        part = self._victims_left.pop()
         victims: dict[str, Process | Server] = {
             "api": random.choice(cluster.apis),
             "worker": random.choice(cluster.workers),
