@@ -56,12 +56,12 @@ class JobDAO(BaseDAO[Job]):
         return bool(await self._set(_is_held(job_id, attempt), **values))
 
     async def mark_dispatched(self, job_ids: Collection[int]) -> None:
-        """Those that still wait: some may have been claimed already.
+        """Those that still wait: some may have been claimed already, or rest after an attempt.
 
         By their ids alone: through the index of another column, two replicas would lock each
         other's rows, and one of them would be the victim of a deadlock.
         """
-        waits = Job.status == JobStatus.QUEUED
+        waits = (Job.status == JobStatus.QUEUED) & (Job.next_run_at <= database_now())
         dispatched_at = case((waits, database_now()), else_=Job.dispatched_at)
         await self._set((Job.id.in_(job_ids),), dispatched_at=dispatched_at)
 

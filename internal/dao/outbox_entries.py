@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal.dao.database_time import database_now
@@ -33,9 +33,17 @@ class OutboxEntryDAO:
         await self._session.flush()
 
     async def remove_of(self, job_id: int, due_at: datetime) -> None:
-        await self._session.execute(
-            delete(OutboxEntry).where(OutboxEntry.due_at == due_at, OutboxEntry.job_id == job_id)
+        """Unless a dispatcher has it: that one wants the job, and takes the entry out itself.
+
+        To wait for it, with the job locked, would be a deadlock.
+        """
+        statement = (
+            select(OutboxEntry)
+            .where(OutboxEntry.due_at == due_at, OutboxEntry.job_id == job_id)
+            .with_for_update(skip_locked=True)
         )
+        if (entry := await self._session.scalar(statement)) is not None:
+            await self.remove([entry])
 
     async def oldest_due(self) -> datetime | None:
         """Since when the oldest entry that is due has been waiting."""

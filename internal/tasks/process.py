@@ -60,13 +60,17 @@ class WorkerProcess:
         self._thread.join(CLOSE_SECONDS)
 
     async def _execute(self, job_id: int) -> object:
-        run = await asyncio.wrap_future(self._opened)
-        self._running = asyncio.ensure_future(_awaited(run, job_id))
+        self._running = asyncio.ensure_future(self._run(job_id))
         try:
             await asyncio.wait({self._running})
             return None if self._running.cancelled() else self._running.result()
         finally:
             self._running = None
+
+    async def _run(self, job_id: int) -> object:
+        # Shielded: whoever is interrupted while nothing is open must not spoil the opening.
+        run = await asyncio.shield(asyncio.wrap_future(self._opened))
+        return await run(job_id)
 
     def _interrupt(self) -> None:
         if self._running is not None:
@@ -87,7 +91,3 @@ class WorkerProcess:
                 # A database that is away now comes back; until then, jobs wait.
                 _log.error("cannot execute jobs yet: {}", error)
                 await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _awaited(run: Run, job_id: int) -> object:
-    return await run(job_id)

@@ -9,8 +9,11 @@ import pytest
 from internal.core.clock import utc_now
 from internal.infra.background import running
 from internal.services.jobs import dispatcher as dispatching
+from internal.services.jobs import states
 from internal.services.jobs.dispatcher import BATCH, Dispatcher
 from tests.integration.jobs.house import (
+    AT_ONCE,
+    CANCELLED,
     QUEUED,
     RUNNING,
     SUCCEEDED,
@@ -123,6 +126,49 @@ async def test_a_job_that_is_claimed_before_the_commit_of_its_handover_keeps_its
     assert await dispatcher.dispatch_due() == 1
     held = await house.job(job.id)
     assert (held.status, held.dispatched_at) == (RUNNING, None)
+
+
+async def test_a_job_that_fails_before_the_commit_of_its_handover_has_its_rest(
+    shared_house: House,
+) -> None:
+    house = shared_house
+    failure = states.Failure("busy", rest=timedelta(hours=1))
+
+    async def publish_to_a_quick_worker(jobs: Sequence[tuple[int, str]]) -> None:
+        for job_id, _ in jobs:
+            job = await house.claim(job_id)
+            assert job is not None
+            async with house.unit_of_work.begin() as session:
+                await states.fail(session, job, failure, AT_ONCE)
+
+    job = await house.enqueue()
+    dispatcher = Dispatcher(house.unit_of_work, publish_to_a_quick_worker, asyncio.Event())
+    assert await dispatcher.dispatch_due() == 1
+    resting = await house.job(job.id)
+    # With a time of handover, the reaper would take it for lost a minute later.
+    assert (resting.status, resting.dispatched_at) == (QUEUED, None)
+    assert await house.outbox() == [job.id]
+
+
+async def test_a_cancel_does_not_wait_for_the_broker(shared_house: House) -> None:
+    house = shared_house
+    published, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def publish(_jobs: Sequence[tuple[int, str]]) -> None:
+        published.set()
+        await cancelled.wait()
+
+    job = await house.enqueue()
+    dispatcher = Dispatcher(house.unit_of_work, publish, asyncio.Event())
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        dispatching_one = group.create_task(dispatcher.dispatch_due())
+        await published.wait()
+        assert await house.do(states.cancel, job.id)
+        cancelled.set()
+    assert dispatching_one.result() == 1
+    assert await house.status(job.id) == CANCELLED
+    assert await house.outbox() == []
+    assert await house.claim(job.id) is None
 
 
 async def test_what_this_process_has_committed_is_handed_over_without_a_wait(
