@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from internal.migrations import known_revisions
-from tests.nix.test_rename import copy
+from tests.repository import ROOT, copy
 
-ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
     r"^`(?P<path>[\w/.]+)`, (?P<what>new|changed):\n\n```\w+\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
