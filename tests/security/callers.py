@@ -38,11 +38,11 @@ class Callers:
             client_id=self.service.populated.keys["target"].client_id,
             endpoint_id=self.service.populated.endpoint.client_id,
             name="swagger-ui.css",
-            job_id=await self._job_for(route),
+            job_id=await self.job_for(route),
         )
         return await self.send(role, method, path, json=self.body(role, route), **more)
 
-    async def _job_for(self, route: str) -> int:
+    async def job_for(self, route: str) -> int:
         """One in the status that the route is for: a stream is to end, so its job is finished."""
         if "{job_id}" not in route:
             return 0
