@@ -57,6 +57,9 @@ DEEDS = {
     "POST /v1/clients/{client_id}/revoke": Deed(
         "admin", "client.revoke", ("user", "admin"), ("client", "target")
     ),
+    "POST /v1/jobs": Deed("admin", "job.submit", ("user", "admin"), ("job", "new")),
+    "POST /v1/jobs/{job_id}/cancel": Deed("user", "job.cancel", ("user", "user"), ("job", "new")),
+    "POST /v1/jobs/{job_id}/retry": Deed("user", "job.retry", ("user", "user"), ("job", "new")),
     "POST /v1/webhook-endpoints": Deed(
         "admin", "webhook_endpoint.create", ("user", "admin"), ("webhook_endpoint", "new endpoint")
     ),
@@ -69,9 +72,6 @@ DEEDS = {
     "DELETE /v1/webhook-endpoints/{endpoint_id}": Deed(
         "admin", "webhook_endpoint.delete", ("user", "admin"), ("webhook_endpoint", "endpoint")
     ),
-    "POST /v1/jobs": Deed("admin", "job.submit", ("user", "admin"), ("job", "new")),
-    "POST /v1/jobs/{job_id}/cancel": Deed("user", "job.cancel", ("user", "user"), ("job", "new")),
-    "POST /v1/jobs/{job_id}/retry": Deed("user", "job.retry", ("user", "user"), ("job", "new")),
     "POST /v1/internal/audit-events": Deed(
         "scoped", "invoice.cancel", ("client", "scoped"), ("invoice", "reported")
     ),
