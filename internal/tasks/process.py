@@ -4,7 +4,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import uvloop
 from loguru import logger
@@ -47,7 +47,8 @@ class WorkerProcess:
         except SystemExit:
             # How billiard ends a child that gets SIGTERM: somebody stops the whole group.
             self.give_back()
-            executed.result(CLOSE_SECONDS)
+            with suppress(concurrent.futures.TimeoutError):
+                executed.result(CLOSE_SECONDS)
             raise
 
     def give_back(self) -> None:
@@ -90,4 +91,7 @@ class WorkerProcess:
             except StartError as error:
                 # A database that is away now comes back; until then, jobs wait.
                 _log.error("cannot execute jobs yet: {}", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:  # noqa: BLE001 - a child without its loop would keep each job for ever
+                _log.exception("cannot execute jobs yet")
                 await asyncio.sleep(RETRY_SECONDS)
