@@ -22,7 +22,7 @@ from loguru import logger
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
-from internal.infra.background import running
+from internal.infra.background import resting, running
 from internal.infra.listener import bind
 from internal.infra.metrics import Figures, Metrics
 from internal.infra.metrics_server import serve_metrics
@@ -85,7 +85,8 @@ async def open_metrics(metrics: Metrics, sharing: Sharing) -> AsyncGenerator[Non
 async def _flush(metrics: Metrics, slot: "Slot") -> None:
     while True:
         slot.store(metrics.snapshot())
-        await asyncio.sleep(FLUSH_SECONDS)
+        with resting():
+            await asyncio.sleep(FLUSH_SECONDS)
 
 
 class Slot:
