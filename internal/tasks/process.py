@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -79,7 +80,12 @@ class WorkerProcess:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._hold_open())
+        try:
+            self._loop.run_until_complete(self._hold_open())
+        except BaseException:  # noqa: BLE001 - like the SystemExit of a job that exits
+            # Without its loop, the child would hear of no job any more: Celery starts another one.
+            _log.exception("a child ends")
+            os._exit(os.EX_SOFTWARE)
         self._loop.close()
 
     async def _hold_open(self) -> None:
