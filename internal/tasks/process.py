@@ -54,7 +54,8 @@ class WorkerProcess:
 
     def give_back(self) -> None:
         """Interrupts the job at hand, which goes back into the queue."""
-        self._loop.call_soon_threadsafe(self._interrupt)
+        with suppress(RuntimeError):  # the loop is closed: there is no job at hand
+            self._loop.call_soon_threadsafe(self._interrupt)
 
     def close(self) -> None:
         """Closes what was opened."""

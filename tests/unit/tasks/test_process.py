@@ -84,3 +84,13 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(
         assert is_over
         child.execute(2)
     assert database.executed == [2]
+
+
+def test_a_child_that_has_closed_has_nothing_to_give_back(database: Database) -> None:
+    database.is_there.set()
+    child = WorkerProcess(database.open_run)
+    child.start()
+    child.execute(1)
+    child.close()
+    child.give_back()
+    assert database.executed == [1]
