@@ -22,7 +22,7 @@ def run_with_services[R](work: "Callable[[Services], Awaitable[R]]") -> R:
     from internal.core.snowflake import IdsUnavailable
     from internal.infra.database import explain
 
-    settings = settings_with_logging({"LOG_LEVEL": "WARNING"})
+    settings = settings_with_logging({"LOG_LEVEL": "CRITICAL"})
 
     async def opened() -> R:
         from internal.core.snowflake import Snowflake

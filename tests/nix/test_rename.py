@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,22 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.nix.scripts import load
+from tests.repository import copy
 
 ROOT = Path(__file__).parents[2]
 NAME = "order-desk"
 OLD = load("rename").OLD
-
-
-def copy(folder: Path) -> Path:
-    """The files of the repository, as a template gives them."""
-    return shutil.copytree(
-        ROOT,
-        folder / "copy",
-        ignore=shutil.ignore_patterns(
-            *("[.]git", ".venv", ".uv", ".*_cache", ".coverage*", ".hypothesis", "__pycache__"),
-            *("var", "result*", "secrets"),
-        ),
-    )
 
 
 def rename(folder: Path, name: str) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,6 @@
 """Everybody who may knock at a door, and a valid request for every route."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -31,16 +32,17 @@ class Callers:
     async def call(self, role: str, route: str, **more: Any) -> httpx.Response:
         """Sends the route its valid request."""
         method, path = route.split(" ")
-        path = path.format(
+        path = filled(
+            path,
             user_id=self.service.populated.ids["user"],
             client_id=self.service.populated.keys["target"].client_id,
             endpoint_id=self.service.populated.endpoint.client_id,
             name="swagger-ui.css",
-            job_id=await self._job_for(route),
+            job_id=await self.job_for(route),
         )
         return await self.send(role, method, path, json=self.body(role, route), **more)
 
-    async def _job_for(self, route: str) -> int:
+    async def job_for(self, route: str) -> int:
         """One in the status that the route is for: a stream is to end, so its job is finished."""
         if "{job_id}" not in route:
             return 0
@@ -98,6 +100,11 @@ async def _set_disabled(service: Replica, *, to: object) -> None:
     await service.set_all(
         "users", where=lambda table: table.c.username == "disabled", disabled_at=to
     )
+
+
+def filled(path: str, **ids: object) -> str:
+    """A route's path with ids in it; those that nobody cares about are 1."""
+    return re.sub(r"{(\w+)}", lambda match: str(ids.get(match[1], "1")), path)
 
 
 def routes_of(app: FastAPI) -> list[str]:

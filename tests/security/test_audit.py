@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 TRACE_ID, ADDRESS = "ef" * 16, "198.51.100.7"
 TABLES = (
     *("users", "login_sessions", "refresh_tokens", "api_clients", "idempotency_keys"),
-    *("audit_events", "webhook_endpoints"),
+    *("audit_events", "webhook_endpoints", "jobs"),
 )
 
 
@@ -69,6 +69,9 @@ DEEDS = {
     "DELETE /v1/webhook-endpoints/{endpoint_id}": Deed(
         "admin", "webhook_endpoint.delete", ("user", "admin"), ("webhook_endpoint", "endpoint")
     ),
+    "POST /v1/jobs": Deed("admin", "job.submit", ("user", "admin"), ("job", "new")),
+    "POST /v1/jobs/{job_id}/cancel": Deed("user", "job.cancel", ("user", "user"), ("job", "new")),
+    "POST /v1/jobs/{job_id}/retry": Deed("user", "job.retry", ("user", "user"), ("job", "new")),
     "POST /v1/internal/audit-events": Deed(
         "scoped", "invoice.cancel", ("client", "scoped"), ("invoice", "reported")
     ),
@@ -141,13 +144,24 @@ async def test_a_failure_right_after_the_event_leaves_neither_it_nor_the_deed(
         written.append(await record(session, *rest))
         raise RuntimeError("right after the event")
 
+    job_id = await callers.job_for(route)
     before = await everything(callers.service)
     with monkeypatch.context() as patch:
+        keep_to(job_id, patch)
         patch.setattr(audit, "record", record_and_fail)
         reply = await callers.call(DEEDS[route].role, route)
     assert reply.status_code == 500
     assert len(written) == 1
     assert await everything(callers.service) == before
+
+
+def keep_to(job_id: int, patch: pytest.MonkeyPatch) -> None:
+    """No call makes a job of its own: what it leaves would be taken for what the route has left."""
+
+    async def made_already(_callers: Callers, _route: str) -> int:
+        return job_id
+
+    patch.setattr(Callers, "job_for", made_already)
 
 
 @pytest.mark.parametrize("route", [*DEEDS, *LEAVES_NONE])
@@ -156,12 +170,15 @@ async def test_a_failure_at_the_commit_leaves_nothing(callers: Callers, route: s
         raise RuntimeError("at the commit")
 
     role = DEEDS[route].role if route in DEEDS else "user"
+    job_id = await callers.job_for(route)
     before = await everything(callers.service)
-    event.listen(UnitOfWorkSession, "before_commit", fail)
-    try:
-        reply = await callers.call(role, route)
-    finally:
-        event.remove(UnitOfWorkSession, "before_commit", fail)
+    with pytest.MonkeyPatch.context() as patch:
+        keep_to(job_id, patch)
+        event.listen(UnitOfWorkSession, "before_commit", fail)
+        try:
+            reply = await callers.call(role, route)
+        finally:
+            event.remove(UnitOfWorkSession, "before_commit", fail)
     assert reply.status_code == 500
     assert await everything(callers.service) == before
     assert (await callers.call(role, route)).status_code < 300

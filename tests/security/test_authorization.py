@@ -12,7 +12,7 @@ from internal.app import ROUTERS, create_app
 from internal.core.errors import StartError
 from tests.conftest import MakeSettings
 from tests.security.accounts import Replica
-from tests.security.callers import ROLES, Callers, gather_callers, routes_of
+from tests.security.callers import ROLES, Callers, filled, gather_callers, routes_of
 from tests.security.conftest import Serve
 from tests.unit.http.serving import public_router
 
@@ -151,7 +151,7 @@ async def test_other_methods_of_a_route_are_405_for_everybody(callers: Callers) 
     offered: dict[str, set[str]] = {}
     for route in TABLE:
         method, path = route.split(" ")
-        path = path.format(user_id="1", client_id="x", job_id="1", endpoint_id="1")
+        path = filled(path, client_id="x")
         offered.setdefault(path, set()).add(method)
     for path, methods in offered.items():
         for method in METHODS - methods:

@@ -21,7 +21,7 @@ from internal.services.sessions import Tokens
 from internal.services.signed_requests import SigningClient
 from tests.conftest import MakeSettings
 from tests.security.accounts import Populated
-from tests.security.callers import ROLES, Callers, gather_callers, routes_of
+from tests.security.callers import ROLES, Callers, filled, gather_callers, routes_of
 from tests.security.canaries import Canaries
 from tests.security.conftest import Serve
 from tests.security.crashes import crashing
@@ -62,9 +62,7 @@ async def knock(callers: Callers, route: str, secret: str) -> AsyncGenerator[htt
     for role in ROLES:
         yield await callers.call(role, route)
     method, path = route.split(" ")
-    path = path.format(
-        user_id="1", client_id="x", job_id="1", endpoint_id="1", name="swagger-ui.css"
-    )
+    path = filled(path, client_id="x", name="swagger-ui.css")
     basic = base64.b64encode(f"user:{secret}".encode()).decode()
     wrong: list[Any] = [
         {"password": [secret], "current_password": {secret: secret}, "username": {"x": secret}},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.security.callers import Callers, gather_callers, routes_of
+from tests.security.callers import Callers, filled, gather_callers, routes_of
 from tests.security.conftest import Serve
 
 pytestmark = pytest.mark.anyio
@@ -27,9 +27,7 @@ async def test_a_foreign_origin_is_allowed_no_route_and_reads_no_reply(
         callers = await gather_callers(service)
         for route in routes_of(service.app):
             method, path = route.split(" ")
-            path = path.format(
-                user_id=service.populated.ids["user"], client_id="x", job_id="1", endpoint_id="1"
-            )
+            path = filled(path, user_id=service.populated.ids["user"], client_id="x")
             for origin in FOREIGN:
                 headers = preflight(origin, method)
                 asked = await service.http.options(path, headers=headers)

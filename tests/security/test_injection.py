@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.security.accounts import PASSWORD, Replica
-from tests.security.callers import Callers, gather_callers, routes_of
+from tests.security.callers import Callers, filled, gather_callers, routes_of
 from tests.security.conftest import Serve
 from tests.security.test_mass_assignment import OFFERED
 from tests.unit.http.serving import Exchange, Lines
@@ -88,12 +88,12 @@ STRUCTURED = ("details", "scopes", "payload")
 def path_of(callers: Callers, route: str) -> str:
     populated = callers.service.populated
     path = route.split(" ")[1]
-    return path.format(
+    return filled(
+        path,
         user_id=populated.ids["other"],
         client_id=populated.keys["target"].client_id,
         endpoint_id=populated.endpoint.client_id,
         name="x",
-        job_id="1",
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from internal.app import create_app
 from internal.core.clock import utc_now
 from tests.conftest import MakeSettings
-from tests.security.callers import Callers
+from tests.security.callers import Callers, filled
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +85,8 @@ async def test_a_field_that_a_body_does_not_offer_is_refused_and_named(
 ) -> None:
     role, offered = OFFERED[route]
     method, path = route.split(" ")
-    path = path.format(
+    path = filled(
+        path,
         user_id=callers.service.populated.ids["user"],
         client_id=callers.service.populated.keys["target"].client_id,
         endpoint_id=callers.service.populated.endpoint.client_id,

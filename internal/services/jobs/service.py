@@ -82,7 +82,10 @@ class Jobs:
         if new.run_at is not None and new.run_at > now + MAX_AHEAD:
             raise TooFarAhead([_field_error("body.run_at", "too_far_ahead", "at most a year")])
         owner_id = caller.id if caller.kind is CallerKind.USER else None
-        return await self._enqueue(session, kind, _checked(kind, new.payload), new.run_at, owner_id)
+        payload = _checked(kind, new.payload)
+        job = await self._enqueue(session, kind, payload, new.run_at, owner_id)
+        await audit.record(session, caller, "job.submit", ("job", job.id), {"kind": kind.name})
+        return job
 
     async def submit_own(self, session: AsyncSession, name: str, payload: dict[str, Any]) -> Job:
         """A job of the service's own, like the scheduler's."""

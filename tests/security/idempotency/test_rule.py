@@ -10,6 +10,7 @@ from internal.app import ROUTERS, create_app
 from internal.controllers.doors import ClientDoor, door_of
 from tests.conftest import MakeSettings
 from tests.security.accounts import Replica
+from tests.security.callers import filled
 
 pytestmark = pytest.mark.anyio
 
@@ -57,8 +58,10 @@ async def test_a_post_that_creates_is_carried_out_once(service: Replica, route: 
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]["example"]
     key = service.populated.keys["scoped"]
-    path = route.path_format.format(
-        client_id=key.client_id, endpoint_id=service.populated.endpoint.client_id
+    path = filled(
+        route.path_format,
+        client_id=key.client_id,
+        endpoint_id=service.populated.endpoint.client_id,
     )
 
     async def send() -> Any:
