@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import time
-from types import FrameType
 from typing import cast
 
 import uvicorn
@@ -20,6 +19,7 @@ from internal.core.errors import StartError
 from internal.infra.http_protocol import BoundedHttpProtocol
 from internal.infra.listener import bind
 from internal.infra.metrics_sharing import Sharing, open_sharing
+from internal.infra.stop_signals import exit_cleanly_on_signals
 from internal.middlewares import security_headers
 
 
@@ -142,19 +142,3 @@ class Worker(multiprocess.Process):
             # The parent has no use for another such worker: this status says so to it.
             sys.stderr.write(f"CRITICAL: {error}\n")
             sys.exit(STARTUP_FAILURE)
-
-
-def exit_cleanly_on_signals() -> None:
-    """Makes SIGTERM and SIGINT end the process with status 0.
-
-    uvicorn takes the signals over while it serves, and raises them again when it has stopped:
-    without this, a clean stop would look like a death by signal.
-    """
-    for stop_signal in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop_signal, _exit)
-
-
-def _exit(_number: int, _frame: FrameType | None) -> None:
-    for stop_signal in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop_signal, signal.SIG_IGN)  # a second one would break into the exit
-    sys.exit(0)

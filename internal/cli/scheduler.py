@@ -3,6 +3,10 @@ def scheduler() -> None:
     import asyncio
     import signal
 
+    from internal.infra.stop_signals import exit_cleanly_on_signals
+
+    exit_cleanly_on_signals()  # until the loop takes them over
+
     from internal.cli.loading import settings_with_logging
     from internal.infra.metrics_sharing import Sharing, open_sharing
     from internal.lifespan import open_scheduler

@@ -18,6 +18,10 @@ def worker(
 
     from internal.cli.loading import settings_with_logging
     from internal.core.errors import StartError
+    from internal.infra.stop_signals import exit_cleanly_on_signals
+
+    exit_cleanly_on_signals()  # until the worker takes them over
+
     from internal.infra.celery import QUEUES, create_celery
 
     names = [name.strip() for name in queues.split(",") if name.strip()]

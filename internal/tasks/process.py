@@ -2,9 +2,10 @@
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import uvloop
 from loguru import logger
@@ -47,12 +48,14 @@ class WorkerProcess:
         except SystemExit:
             # How billiard ends a child that gets SIGTERM: somebody stops the whole group.
             self.give_back()
-            executed.result(CLOSE_SECONDS)
+            with suppress(concurrent.futures.TimeoutError):
+                executed.result(CLOSE_SECONDS)
             raise
 
     def give_back(self) -> None:
         """Interrupts the job at hand, which goes back into the queue."""
-        self._loop.call_soon_threadsafe(self._interrupt)
+        with suppress(RuntimeError):  # the loop is closed: there is no job at hand
+            self._loop.call_soon_threadsafe(self._interrupt)
 
     def close(self) -> None:
         """Closes what was opened."""
@@ -78,7 +81,12 @@ class WorkerProcess:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._hold_open())
+        try:
+            self._loop.run_until_complete(self._hold_open())
+        except BaseException:  # noqa: BLE001 - like the SystemExit of a job that exits
+            # Without its loop, the child would hear of no job any more: Celery starts another one.
+            _log.exception("a child ends")
+            os._exit(os.EX_SOFTWARE)
         self._loop.close()
 
     async def _hold_open(self) -> None:
@@ -90,4 +98,7 @@ class WorkerProcess:
             except StartError as error:
                 # A database that is away now comes back; until then, jobs wait.
                 _log.error("cannot execute jobs yet: {}", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:  # noqa: BLE001 - a child without its loop would keep each job for ever
+                _log.exception("cannot execute jobs yet")
                 await asyncio.sleep(RETRY_SECONDS)

@@ -1,22 +1,28 @@
 """A stop that is asked for: nobody who was let in is sent away, and the process exits 0."""
 
+import re
+import socket
+import subprocess
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from signal import Signals
+from threading import Semaphore
 
 import pytest
 
-from tests.servers import DatabaseServer
-from tests.system.serving import EMBEDDED, Serving
+from tests import command
+from tests.servers import HOST, DatabaseServer
+from tests.system.serving import EMBEDDED, SECONDS, Serving
 
 FOR_EVER = 1000
 
 
 @pytest.fixture
 def clients() -> Generator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as clients:
+    with ThreadPoolExecutor(20) as clients:
         yield clients
 
 
@@ -127,3 +133,80 @@ def test_a_stop_does_not_wait_for_a_database_that_is_frozen(
         finally:
             database.thaw()
     assert "Traceback" not in service.log + service.errors
+
+
+def test_a_worker_that_is_still_starting_stops_with_0(tmp_path: Path) -> None:
+    """The first process of a container would not even hear a signal that nobody handles."""
+    with socket.create_server((HOST, 0)) as silent:  # a database that takes connections, no more
+        silent.settimeout(SECONDS)
+        database = {
+            "DB_HOST": HOST,
+            "DB_PORT": silent.getsockname()[1],
+            "DB_USERNAME": "groundwork",
+            "DB_PASSWORD": "unused",
+            "DB_DATABASE": "groundwork",
+            "REDIS_HOST": "unused",
+        }
+        worker = command.start(command.environment(tmp_path, database), "worker")
+        try:
+            with silent.accept()[0]:
+                worker.terminate()
+                out, err = worker.communicate(timeout=SECONDS)
+        finally:
+            worker.kill()
+            worker.wait()
+    assert (worker.returncode, err) == (0, ""), out
+
+
+def test_open_streams_are_cut_with_a_hint_when_the_service_stops(
+    settings: dict[str, object], tmp_path: Path, clients: ThreadPoolExecutor
+) -> None:
+    # Longer than the test waits: no stream may last until the grace of a stop is over.
+    grace = {"SHUTDOWN_GRACE_SECONDS": 5 * SECONDS}
+    with Serving(tmp_path, {**settings, **grace}) as service:
+        job = waiting_job(service)
+        has_begun = Semaphore(0)
+
+        def follow() -> str:
+            received = ""
+            with service.http.stream("GET", f"/v1/jobs/{job}/events") as reply:
+                assert reply.status_code == 200
+                for text in reply.iter_text():
+                    received += text
+                    if received.endswith("id: 1\n\n"):
+                        has_begun.release()
+            return received
+
+        streams = [clients.submit(follow) for _ in range(20)]
+        for _ in streams:
+            assert has_begun.acquire(timeout=SECONDS)
+        service.send(Signals.SIGTERM)
+        for stream in streams:
+            # Whole: a reply that breaks off would have raised.
+            assert re.search(r"retry: [1-5][0-9]{3}\n\n$", stream.result(SECONDS))
+        assert service.wait_for_exit() == 0
+    assert "Traceback" not in service.log + service.errors
+    assert service.lines_at("ERROR", "CRITICAL") == []
+
+
+def waiting_job(service: Serving) -> str:
+    """Of an admin, who is logged in from now on; due tomorrow."""
+    account = {"username": "ada", "password": "correct horse battery staple"}
+    made = subprocess.run(
+        [command.GROUNDWORK, "users", "create-admin", account["username"]],
+        input=account["password"],
+        env=service.env,
+        cwd=service.folder,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    token = service.http.post("/v1/auth/login", json=account).json()["data"]["access_token"]
+    service.http.headers["Authorization"] = f"Bearer {token}"
+    job = {
+        "kind": "maintenance.purge",
+        "payload": {},
+        "run_at": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
+    }
+    return str(service.http.post("/v1/jobs", json=job).json()["data"]["id"])

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from internal.services.assembly import Services
 
 CLAIM_RETRY_SECONDS = 0.5
+# A database that is frozen does not hold up a stop: the claim runs out, the reaper does the rest.
+GIVE_BACK_SECONDS = 5.0
 
 _log = logger.bind(logger="jobs")
 
@@ -170,5 +172,5 @@ class Runner:
 
 async def _give_back(attempt: Attempt) -> None:
     """Though its execution is being cancelled; whoever has taken it away may keep it."""
-    with anyio.CancelScope(shield=True), suppress(ClaimLost):
+    with anyio.move_on_after(GIVE_BACK_SECONDS, shield=True), suppress(ClaimLost):
         await attempt.record(lambda session: states.give_back(session, attempt.job))

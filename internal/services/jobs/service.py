@@ -1,6 +1,7 @@
 """Jobs as their owners see them: submitted, looked at, cancelled, put back."""
 
 import asyncio
+import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +28,8 @@ from internal.services.jobs.kind import Kind
 from internal.services.unit_of_work import UnitOfWork
 
 MAX_PAYLOAD_BYTES = 64 * 1024
+# MariaDB's JSON has 31 levels, MySQL's 100.
+MAX_PAYLOAD_DEPTH = 30
 MAX_AHEAD = timedelta(days=366)
 EVENTS_AT_ONCE = 100
 
@@ -68,7 +71,7 @@ class Jobs:
 
         Raises:
             UnknownKind: or one that this caller may not ask for.
-            ValidationFailed: the payload is not of the kind's shape.
+            ValidationFailed: the payload is not of the kind's shape, or no JSON that can be stored.
             PayloadTooLarge: over `MAX_PAYLOAD_BYTES` as JSON.
             TooFarAhead: `run_at` is over `MAX_AHEAD` from now. One in the past is due at once.
         """
@@ -186,6 +189,7 @@ class Jobs:
 
 def _checked(kind: Kind[Any], payload: dict[str, Any]) -> dict[str, Any]:
     """The payload as it is stored, in the kind's shape."""
+    _json_of(payload)  # before Pydantic turns a NaN into null
     try:
         parsed = kind.payload.model_validate(payload)
     except ValidationError as error:
@@ -197,10 +201,40 @@ def _checked(kind: Kind[Any], payload: dict[str, Any]) -> dict[str, Any]:
                 for item in error.errors(include_url=False, include_input=False)
             ]
         ) from None
-    if len(parsed.model_dump_json().encode()) > MAX_PAYLOAD_BYTES:
-        raise PayloadTooLarge
     stored: dict[str, Any] = parsed.model_dump(mode="json")
+    if len(_json_of(stored)) > MAX_PAYLOAD_BYTES:
+        raise PayloadTooLarge
     return stored
+
+
+def _json_of(payload: dict[str, Any]) -> bytes:
+    """As RFC 8259 has it: Python takes more for JSON than databases do.
+
+    Raises:
+        ValidationFailed: numbers that are none, half of a surrogate pair, or too many levels.
+    """
+    if _depth(payload) > MAX_PAYLOAD_DEPTH:
+        message = f"at most {MAX_PAYLOAD_DEPTH} levels"
+        raise ValidationFailed([_field_error("body.payload", "too_deep", message)])
+    try:
+        text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return text.encode()
+    except ValueError:  # an encoding error is one, too
+        message = "NaN, Infinity and halves of surrogate pairs are no JSON"
+        raise ValidationFailed([_field_error("body.payload", "no_json", message)]) from None
+
+
+def _depth(value: object) -> int:
+    """How many levels of objects and arrays; level by level, so that none is too deep to count."""
+    levels, level = 0, [value]
+    while nested := [item for item in level if isinstance(item, dict | list)]:
+        levels += 1
+        level = [
+            child
+            for item in nested
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return levels
 
 
 def _field_error(field: str, kind: str, message: str) -> dict[str, str]:

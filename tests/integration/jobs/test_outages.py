@@ -7,6 +7,7 @@ import pytest
 from internal.config.settings import Settings
 from internal.migrations.runner import migrate
 from internal.services.jobs import attempt as attempting
+from internal.services.jobs import runner as running_jobs
 from internal.services.jobs.kind import Execution, JobFailed
 from tests.conftest import MakeSettings
 from tests.integration.jobs.conftest import open_house
@@ -21,6 +22,9 @@ from tests.integration.jobs.house import (
 from tests.servers import DatabaseServer
 
 pytestmark = pytest.mark.anyio
+
+FOR_EVER = 1000
+DEADLINE_SECONDS = 60
 
 
 @pytest.fixture
@@ -98,3 +102,30 @@ async def test_a_job_whose_effect_met_the_outage_has_it_once_in_the_end(
         await house.make_due(job.id)
         assert await house.runner(complete_with_effect).run(job.id) == SUCCEEDED
         assert await house.effects() == 1
+
+
+async def test_a_stop_does_not_wait_for_a_database_that_is_frozen(
+    mortal_settings: Settings,
+    mortal_database: DatabaseServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running_jobs, "GIVE_BACK_SECONDS", 0.2)
+    is_frozen = asyncio.Event()
+
+    async def work(_execution: Execution[Nothing]) -> None:
+        mortal_database.freeze()
+        is_frozen.set()
+        await asyncio.sleep(FOR_EVER)
+
+    async with open_house(mortal_settings) as house:
+        job = await house.enqueue()
+        running = asyncio.create_task(house.runner(work).run(job.id))
+        await is_frozen.wait()
+        try:
+            running.cancel()
+            await asyncio.wait({running}, timeout=DEADLINE_SECONDS)
+            assert running.cancelled()
+        finally:
+            mortal_database.thaw()
+        # The claim runs out, and the reaper puts it back.
+        assert await house.status(job.id) == RUNNING

@@ -1,5 +1,6 @@
 """`/v1/jobs` as its callers meet it."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -85,6 +86,48 @@ async def test_a_payload_of_more_than_64_kib_is_413(callers: Callers, text: str)
     reply = await submit(callers, payload={"text": text})
     assert (reply.status_code, reply.json()["code"]) == (413, 40005)
     assert (await submit(callers, payload={"text": text[:20_000]})).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ('{"a": NaN}', "no_json"),
+        ('{"a": [-Infinity]}', "no_json"),
+        ('{"a": 1e999}', "no_json"),
+        (r'{"a": "\ud800"}', "no_json"),
+        (r'{"\udfff": 1}', "no_json"),
+        ('{"a": ' + "[" * 29 + "]" * 29 + "}", "too_deep"),
+        ('{"a": ' * 500 + "1" + "}" * 500, "too_deep"),
+    ],
+    ids=["NaN", "Infinity", "1e999", "surrogate", "surrogate as a key", "31 levels", "500 levels"],
+)
+async def test_what_only_python_takes_for_json_is_422(
+    callers: Callers, data: str, problem: str
+) -> None:
+    reply = await submit_webhook(callers, data)
+    assert reply.status_code == 422, reply.text
+    (found,) = reply.json()["data"]
+    assert (found["field"], found["type"]) == ("body.payload", problem)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ['{"a": ' + "[" * 28 + "]" * 28 + "}", r'{"a": "\ud83d\ude00\u0000"}', '{"a": 1.7e308}'],
+    ids=["30 levels", "a surrogate pair", "a large number"],
+)
+async def test_whatever_json_there_is_is_stored_as_it_came(callers: Callers, data: str) -> None:
+    reply = await submit_webhook(callers, data)
+    assert reply.status_code == 202, reply.text
+    job = reply.json()["data"]
+    again = await callers.send("admin", "GET", f"{JOBS}/{job['id']}")
+    assert again.json()["data"]["payload"]["data"] == json.loads(data)
+
+
+async def submit_webhook(callers: Callers, data: str) -> httpx.Response:
+    payload = f'{{"endpoint_id": "5", "event": "a.b", "data": {data}}}'
+    body = f'{{"kind": "webhook.deliver", "payload": {payload}, "run_at": "{TOMORROW}"}}'
+    headers = {"Content-Type": "application/json"}
+    return await callers.send("admin", "POST", JOBS, content=body, headers=headers)
 
 
 @pytest.mark.parametrize("run_at", ["0001-01-01T00:00:00+23:59", "2020-01-01T00:00:00Z"])

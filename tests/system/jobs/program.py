@@ -6,6 +6,7 @@ CLAIM_SECONDS in the environment makes claims run out sooner.
 import asyncio
 import os
 import random
+import sys
 from datetime import timedelta
 from typing import Any, cast
 
@@ -50,11 +51,18 @@ async def kill(_job: Execution[Request]) -> None:
     os._exit(1)
 
 
-KILLER = Kind("test.kill", Request, kill, retry=RetryPolicy(2, first=timedelta(seconds=0.1)))
+async def leave(_job: Execution[Request]) -> None:
+    """As a library does that takes itself for a program."""
+    sys.exit(1)
+
+
+TWICE = RetryPolicy(2, first=timedelta(seconds=0.1))
+KILLER = Kind("test.kill", Request, kill, retry=TWICE)
+LEAVER = Kind("test.leave", Request, leave, retry=TWICE)
 
 
 def main() -> None:
-    cast("dict[str, Kind[Any]]", KINDS).update({kind.name: kind for kind in (KIND, KILLER)})
+    cast("dict[str, Kind[Any]]", KINDS).update({kind.name: kind for kind in (KIND, KILLER, LEAVER)})
     if seconds := os.environ.get("CLAIM_SECONDS"):
         states.CLAIM_LASTS = timedelta(seconds=float(seconds))
     cli.main()

@@ -122,8 +122,15 @@ def test_a_job_that_takes_too_long_goes_back_at_once_when_its_worker_stops(
     assert house.effects(job) == 1
 
 
-def test_a_job_that_kills_its_worker_every_time_ends_dead_and_others_go_on(house: House) -> None:
-    killer, other = house.submit("test.kill"), house.submit()
+@pytest.mark.parametrize("kind", ["test.kill", "test.leave"])
+def test_a_job_that_kills_its_worker_every_time_ends_dead_and_others_go_on(
+    house: House, kind: str
+) -> None:
+    # More of them than there are children: each is needed again.
+    *killers, killer = [house.submit(kind) for _ in range(6)]
+    for each in killers:
+        house.wait(house.is_now(each, "dead"))
+    other = house.submit()
     house.wait(house.is_now(killer, "dead"))
     assert house.job(killer)["attempt"] == 2
     assert "worker died" in house.job(killer)["error"]

@@ -22,13 +22,14 @@ class Database:
     def __init__(self) -> None:
         self.is_there = threading.Event()
         self.was_asked = threading.Event()
+        self.problem: Exception = StartError("the database is away")
         self.executed: list[int] = []
 
     @asynccontextmanager
     async def open_run(self) -> AsyncGenerator[Run]:
         self.was_asked.set()
         if not self.is_there.is_set():
-            raise StartError("the database is away")
+            raise self.problem
         yield self._run
 
     async def _run(self, job_id: int) -> None:
@@ -50,7 +51,14 @@ def child(database: Database) -> Generator[WorkerProcess]:
     child.close()
 
 
-def test_a_job_waits_until_the_database_is_there(database: Database, child: WorkerProcess) -> None:
+@pytest.mark.parametrize(
+    "problem", [StartError("the database is away"), RuntimeError("nobody has foreseen this")]
+)
+def test_a_job_waits_until_the_database_is_there(
+    database: Database, child: WorkerProcess, problem: Exception
+) -> None:
+    database.problem = problem
+    database.was_asked.clear()
     with ThreadPoolExecutor(1) as celery:
         executing = celery.submit(child.execute, 1)
         assert database.was_asked.wait(DEADLINE_SECONDS)
@@ -76,3 +84,13 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(
         assert is_over
         child.execute(2)
     assert database.executed == [2]
+
+
+def test_a_child_that_has_closed_has_nothing_to_give_back(database: Database) -> None:
+    database.is_there.set()
+    child = WorkerProcess(database.open_run)
+    child.start()
+    child.execute(1)
+    child.close()
+    child.give_back()
+    assert database.executed == [1]
