@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from internal.config.settings import Settings
 from internal.core.snowflake import IdsUnavailable, Snowflake, decompose, wall_clock_ms
-from internal.infra.database import create_engine
+from internal.infra.database import create_engine, open_database
 from internal.migrations.runner import migrate
 from internal.services import id_nodes
 from internal.services.id_nodes import PREFIX, IdNode, Terms, open_id_node
 from internal.services.leases import Leases
 from internal.services.unit_of_work import UnitOfWork
+from tests.conftest import MakeSettings
+from tests.servers import MariaDB, require
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -171,6 +173,20 @@ async def test_a_clock_that_steps_back_lowers_no_ceiling_that_ids_may_reach(
         frozen.next_id()
 
 
+async def test_an_heir_whose_clock_steps_back_still_starts_above_the_ceiling(
+    leases: Leases, engine: AsyncEngine
+) -> None:
+    now = 10**9
+    killed, ids = Snowflake(clock=lambda: now), Snowflake(clock=lambda: now)
+    terms = Terms(nodes=1, headroom=HEADROOM)
+    assert await IdNode(leases, killed, terms).acquire()
+    await expire(engine)
+    now = killed.ceiling_ms + 1
+    assert await IdNode(leases, ids, terms).acquire()
+    now = 10**9
+    assert decompose(ids.next_id()).ms == killed.ceiling_ms + 1
+
+
 async def nodes_of(leases: Leases) -> set[str]:
     return set(await leases.overview(PREFIX))
 
@@ -238,6 +254,35 @@ async def test_a_database_that_does_not_answer_is_given_up_and_asked_again(
         assert said("WARNING") == ["no id node: TimeoutError: "]
         leases.answers.set()
         assert await next_id(ids)
+
+
+async def test_while_the_database_is_away_ids_go_on_to_the_ceiling_and_afterwards_on_the_same_node(
+    make_settings: MakeSettings, said: Said
+) -> None:
+    require(MariaDB)
+    now = 10**9
+    ids = Snowflake(clock=lambda: now)
+    with MariaDB() as server:
+        settings = make_settings(**server.environment())
+        migrate(settings)
+        async with (
+            open_database(settings) as engine,
+            open_id_node(Leases(UnitOfWork(engine, ids)), ids, QUICK),
+        ):
+            first = ids.next_id()
+            server.kill()
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while not said("WARNING"):  # no renewal is on its way any more
+                    await asyncio.sleep(0.01)
+            now = ids.ceiling_ms
+            assert decompose(ids.next_id()).ms == ids.ceiling_ms
+            now += 1
+            with pytest.raises(IdsUnavailable, match="not renewed"):
+                ids.next_id()
+            server.start()
+            assert decompose(await next_id(ids)).node == decompose(first).node
+    (complaint,) = said("WARNING")
+    assert complaint.startswith("the id node is not renewed: ")
 
 
 class Silent(Leases):

@@ -5,8 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from internal.core.snowflake import Snowflake
+from internal.dao.leases import LeaseDAO
+from internal.infra.database import open_database
+from internal.migrations.runner import migrate
 from internal.services.leases import HeldLease, LeaseLost, Leases
 from internal.services.unit_of_work import UnitOfWork
+from tests.conftest import MakeSettings
+from tests.servers import MariaDB, require
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +91,30 @@ async def test_of_many_who_ask_at_once_one_gets_it(leases: Leases) -> None:
         held = [lease for lease in await asyncio.gather(*asked) if lease is not None]
         assert len(held) == 1
         await leases.release(held[0])
+
+
+async def test_of_two_who_both_find_no_row_the_one_who_makes_it_second_does_not_get_it(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require(MariaDB)  # SQLite has one writer at a time
+    insert = LeaseDAO.insert
+    first: list[HeldLease | None] = []
+
+    async def insert_after_another(
+        self: LeaseDAO, name: str, holder: str, lasting: timedelta
+    ) -> None:
+        if holder == "two":
+            first.append(await leases.acquire(name, "one", lasting))
+        await insert(self, name, holder, lasting)
+
+    monkeypatch.setattr(LeaseDAO, "insert", insert_after_another)
+    with MariaDB() as server:
+        settings = make_settings(**server.environment())
+        migrate(settings)
+        async with open_database(settings) as engine:
+            leases = Leases(UnitOfWork(engine, Snowflake(0)))
+            assert await leases.acquire("work", "two", LONG) is None
+            assert first == [HeldLease("work", "one", 1, 0)]
 
 
 async def test_nobody_takes_it_over_while_work_under_it_is_in_its_transaction(

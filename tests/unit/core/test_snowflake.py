@@ -186,8 +186,8 @@ def test_ids_start_above_the_floor_and_end_at_the_ceiling() -> None:
     clock.now = 103
     with pytest.raises(IdsUnavailable, match="was not renewed"):
         generator.next_id()
-    generator.extend(101)  # an answer that comes late lowers nothing
     generator.extend(103)
+    generator.extend(101)  # an answer that comes late lowers nothing
     assert decompose(generator.next_id()) == SnowflakeParts(103, 3, 0)
 
 
@@ -200,6 +200,27 @@ def test_ids_grow_from_node_to_node(nodes: list[tuple[int, int]]) -> None:
         given_out += [generator.next_id() for _ in range(2)]
         assert generator.last_ms == decompose(given_out[-1]).ms
     assert all(earlier < later for earlier, later in pairwise(given_out))
+
+
+@given(
+    st.integers(0, 3000),
+    st.integers(0, 3000),
+    st.lists(st.integers(-1500, 1500), min_size=1, max_size=50),
+)
+def test_under_any_clock_every_id_is_above_the_floor_and_none_above_the_ceiling(
+    floor_ms: int, room_ms: int, steps: list[int]
+) -> None:
+    clock = Clock(now=1500)
+    generator = Snowflake(clock=clock)
+    generator.assume(3, floor_ms=floor_ms, ceiling_ms=floor_ms + room_ms)
+    for step in steps:
+        clock.now = max(0, clock.now + step)
+        due = max(clock.now, generator.last_ms, floor_ms + 1)
+        if due > floor_ms + room_ms or due - clock.now > MAX_AHEAD_MS:
+            with pytest.raises(IdsUnavailable):
+                generator.next_id()
+        else:
+            assert decompose(generator.next_id()).ms == due
 
 
 def test_a_node_that_was_forgotten_gives_no_id() -> None:
