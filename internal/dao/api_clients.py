@@ -1,5 +1,3 @@
-from collections.abc import Sequence
-
 from sqlalchemy import select
 
 from internal.dao.base import BaseDAO
@@ -27,14 +25,3 @@ class ApiClientDAO(BaseDAO[ApiClient]):
             .with_for_update()
         )
         return client
-
-    async def lock_after(self, record_id: int, limit: int) -> Sequence[ApiClient]:
-        """The next clients by id, locked until the transaction ends."""
-        statement = (
-            select(ApiClient)
-            .where(ApiClient.id > record_id)
-            .order_by(ApiClient.id)
-            .limit(limit)
-            .with_for_update()
-        )
-        return (await self._session.scalars(statement)).all()

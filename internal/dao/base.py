@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
-from sqlalchemy import ColumnElement, CursorResult, UnaryExpression, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Select,
+    UnaryExpression,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -120,6 +129,35 @@ class BaseDAO[M: Record]:
         return await self._change(
             record_id, self.model.deleted_at.is_not(None), {"deleted_at": None}
         )
+
+    async def lock(self, record_id: int) -> M | None:
+        """The row as committed now, if it is not deleted; locked until the transaction ends."""
+        statement = (
+            select(self.model)
+            .where(self.model.id == record_id, self.model.deleted_at.is_(None))
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        row: M | None = await self._session.scalar(statement)
+        return row
+
+    async def lock_after(self, record_id: int, limit: int) -> Sequence[M]:
+        """The next rows by id, deleted ones too, locked until the transaction ends."""
+        statement = (
+            select(self.model)
+            .where(self.model.id > record_id)
+            .order_by(self.model.id)
+            .limit(limit)
+            .with_for_update()
+        )
+        return (await self._session.scalars(statement)).all()
+
+    async def _purge(self, wanted: Select[int]) -> int:
+        """Deletes the rows of these ids for good; returns how many there were."""
+        ids = (await self._session.scalars(wanted)).all()
+        doomed = delete(self.model).where(self.model.id.in_(ids))
+        await self._session.execute(doomed.execution_options(synchronize_session=False))
+        return len(ids)
 
     async def _change(
         self, record_id: int, condition: ColumnElement[bool], values: Mapping[str, object]

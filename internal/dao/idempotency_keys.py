@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from internal.core.snowflake import first_id_at
 from internal.dao.base import BaseDAO
@@ -10,7 +10,7 @@ from internal.models.idempotency_key import IdempotencyKey
 class IdempotencyKeyDAO(BaseDAO[IdempotencyKey]):
     model = IdempotencyKey
 
-    async def lock(self, request_hash: str) -> IdempotencyKey | None:
+    async def lock_by_hash(self, request_hash: str) -> IdempotencyKey | None:
         """The row, locked until the transaction ends; None if nobody has committed one.
 
         Raises:
@@ -40,10 +40,4 @@ class IdempotencyKeyDAO(BaseDAO[IdempotencyKey]):
             .order_by(IdempotencyKey.id)
             .limit(limit)
         )
-        ids = (await self._session.scalars(statement)).all()
-        await self._session.execute(
-            delete(IdempotencyKey)
-            .where(IdempotencyKey.id.in_(ids))
-            .execution_options(synchronize_session=False)
-        )
-        return len(ids)
+        return await self._purge(statement)

@@ -18,17 +18,6 @@ class JobDAO(BaseDAO[Job]):
     sortable = frozenset({"id", "created_at", "next_run_at"})
     filterable = frozenset({"kind", "status", "owner_id"})
 
-    async def lock(self, job_id: int) -> Job | None:
-        """The job as committed now, locked until the transaction ends."""
-        statement = (
-            select(Job)
-            .where(Job.id == job_id, Job.deleted_at.is_(None))
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        job: Job | None = await self._session.scalar(statement)
-        return job
-
     async def claim(self, job_id: int, holder: str, lasting: timedelta) -> Job | None:
         """Takes a job that waits and is due; None where it does not, or another was first."""
         taken = await self._set(

@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import exists, select, update
 
 from internal.core.clock import utc_now
 from internal.core.snowflake import first_id_at
@@ -69,10 +69,4 @@ class LoginSessionDAO(BaseDAO[LoginSession]):
             .order_by(LoginSession.id)
             .limit(limit)
         )
-        ids = (await self._session.scalars(statement)).all()
-        await self._session.execute(
-            delete(LoginSession)
-            .where(LoginSession.id.in_(ids))
-            .execution_options(synchronize_session=False)
-        )
-        return len(ids)
+        return await self._purge(statement)

@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, select, update
 
 from internal.core.clock import utc_now
 from internal.core.snowflake import first_id_at
@@ -47,10 +47,4 @@ class RefreshTokenDAO(BaseDAO[RefreshToken]):
             .order_by(LoginSession.id)
             .limit(limit)
         )
-        ids = (await self._session.scalars(statement)).all()
-        await self._session.execute(
-            delete(RefreshToken)
-            .where(RefreshToken.id.in_(ids))
-            .execution_options(synchronize_session=False)
-        )
-        return len(ids)
+        return await self._purge(statement)

@@ -16,17 +16,6 @@ class UserDAO(BaseDAO[User]):
         user: User | None = await self._session.scalar(statement)
         return user
 
-    async def lock(self, user_id: int) -> User | None:
-        """The user as committed now, locked until the transaction ends."""
-        statement = (
-            select(User)
-            .where(User.id == user_id, User.deleted_at.is_(None))
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        user: User | None = await self._session.scalar(statement)
-        return user
-
     async def lock_all(self, user_ids: Collection[int]) -> dict[int, User]:
         """The users by id, locked in one order, so that two who lock the same never deadlock."""
         statement = (

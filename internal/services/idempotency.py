@@ -111,7 +111,7 @@ class Idempotency:
     ) -> IdempotencyKey | None:
         keys = IdempotencyKeyDAO(session)
         try:
-            row = await keys.lock(identity.request_hash)
+            row = await keys.lock_by_hash(identity.request_hash)
         except OperationalError as error:
             if is_lock_refused(error):
                 raise StillRunning from None
