@@ -1,10 +1,7 @@
 """The snowflake node of this process: a lease, whose ceiling no id ever passes. Contract §6."""
 
 import asyncio
-import os
 import random
-import secrets
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from internal.core.snowflake import MAX_NODE, Snowflake
 from internal.infra.background import is_wanted, resting, running
-from internal.services.leases import HeldLease, Leases
+from internal.services.leases import HeldLease, Leases, new_holder
 
 PREFIX = "id-node:"
 TRIES = 16
@@ -57,7 +54,7 @@ class IdNode:
         self._leases = leases
         self._ids = ids
         self._terms = terms
-        self._holder = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._holder = new_holder()
         self._lease: HeldLease | None = None
         self._has_complained = False
 

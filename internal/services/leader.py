@@ -1,9 +1,6 @@
 """One process of all leads, by a lease; it stops by itself when it cannot renew it."""
 
 import asyncio
-import os
-import secrets
-import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
@@ -11,7 +8,7 @@ from datetime import timedelta
 from loguru import logger
 
 from internal.infra.background import is_wanted, resting
-from internal.services.leases import HeldLease, Leases
+from internal.services.leases import HeldLease, Leases, new_holder
 
 LASTING = timedelta(seconds=10)
 INTERVAL_SECONDS = 3.0
@@ -46,7 +43,7 @@ class Leader:
         self._lead = lead
         self._lasting = lasting
         self._interval = interval
-        self._holder = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._holder = new_holder()
         self._has_complained = False
         self.is_leader = False
 

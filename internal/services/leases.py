@@ -1,5 +1,8 @@
 """Leases: one holder at a time, a fence that grows at every takeover. Contract §6."""
 
+import os
+import secrets
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,6 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from internal.dao.leases import LeaseDAO
 from internal.infra.database import is_lock_refused
 from internal.services.unit_of_work import UnitOfWork
+
+
+def new_holder() -> str:
+    """A name for one that holds leases or claims: which host and process, and no other's."""
+    return f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class LeaseLost(Exception):

@@ -1,9 +1,6 @@
 """From a job's id to its end. Celery and the embedded twin both call it."""
 
 import asyncio
-import os
-import secrets
-import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +21,7 @@ from internal.services.jobs import states
 from internal.services.jobs.attempt import Attempt, Interrupted
 from internal.services.jobs.kind import Execution, JobFailed, Kind, TryAgain
 from internal.services.jobs.states import LOST_AFTER, ClaimLost, Failure
+from internal.services.leases import new_holder
 from internal.services.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -56,7 +54,7 @@ class Runner:
         self._kinds = kinds
         self._services = services
         self._metrics = metrics
-        self._holder = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._holder = new_holder()
 
     async def run(self, job_id: int) -> JobStatus | None:
         """Claims the job and executes it. Cancelling this call gives the job back at once.
