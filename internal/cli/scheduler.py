@@ -1,9 +1,8 @@
 def scheduler() -> None:
     """Run the periodic jobs until SIGTERM or SIGINT, when no other process does."""
     import asyncio
-    import signal
 
-    from internal.infra.stop_signals import exit_cleanly_on_signals
+    from internal.infra.stop_signals import STOP_SIGNALS, exit_cleanly_on_signals
 
     exit_cleanly_on_signals()  # until the loop takes them over
 
@@ -15,7 +14,7 @@ def scheduler() -> None:
 
     async def run(sharing: Sharing) -> None:
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with open_scheduler(settings, sharing):
             await stop.wait()

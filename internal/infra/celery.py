@@ -58,7 +58,6 @@ def create_celery(settings: Settings) -> "Celery":
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_enable_remote_control=False,
-        worker_soft_shutdown_timeout=float(settings.shutdown_grace_seconds),
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

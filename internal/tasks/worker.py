@@ -14,13 +14,13 @@ from celery.worker import state as worker_state
 from loguru import logger
 
 from internal.infra.celery import RUN_JOB
+from internal.infra.stop_signals import STOP_SIGNALS
 from internal.tasks.process import OpenRun, WorkerProcess
 from internal.tasks.recovery import ConnectAnewStep
 
 if TYPE_CHECKING:
     from celery import Celery
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 POLL_SECONDS = 0.2
 # What Celery's own limit adds to the longest a job may take, which the job's own timeout ends.
 LIMIT_MARGIN_SECONDS = 60.0
