@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from internal.core.snowflake import MAX_NODE, Snowflake
 from internal.infra.background import is_wanted, resting, running
+from internal.infra.outage import Outage
 from internal.services.leases import HeldLease, Leases, new_holder
 
 PREFIX = "id-node:"
@@ -56,7 +57,7 @@ class IdNode:
         self._terms = terms
         self._holder = new_holder()
         self._lease: HeldLease | None = None
-        self._has_complained = False
+        self._outage = Outage(_log, "the id node is leased again")
 
     async def acquire(self) -> bool:
         """Takes a node and lets the generator have it; False where none is free.
@@ -93,7 +94,7 @@ class IdNode:
     async def keep(self) -> None:
         """Renews the lease until it is cancelled; takes another node where it is lost."""
         while is_wanted():
-            rest = self._terms.retry if self._has_complained else self._terms.interval
+            rest = self._terms.retry if self._outage.is_on else self._terms.interval
             with resting():
                 await asyncio.sleep(rest.total_seconds())
             await self.keep_once()
@@ -111,11 +112,10 @@ class IdNode:
             reason = getattr(error, "orig", None) or error
             self._complain(f"{type(error).__name__}: {reason}")
             return
-        if not is_kept:
+        if is_kept:
+            self._outage.end()
+        else:
             self._complain("none is free")
-        elif self._has_complained:
-            self._has_complained = False
-            _log.info("the id node is leased again")
 
     async def release(self) -> None:
         """Gives the node back; the next owner starts right above the last id."""
@@ -146,10 +146,9 @@ class IdNode:
         return False
 
     def _complain(self, reason: str) -> None:
-        if not self._has_complained:
-            what = "no id node" if self._lease is None else "the id node is not renewed"
-            _log.warning("{}: {}", what, reason.partition("\n")[0])
-        self._has_complained = True
+        what = "no id node" if self._lease is None else "the id node is not renewed"
+        first_line = reason.partition("\n")[0]
+        self._outage.begin(f"{what}: {first_line}")
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from datetime import timedelta
 from loguru import logger
 
 from internal.infra.background import is_wanted, resting
+from internal.infra.outage import Outage
 from internal.services.leases import HeldLease, Leases, new_holder
 
 LASTING = timedelta(seconds=10)
@@ -44,7 +45,7 @@ class Leader:
         self._lasting = lasting
         self._interval = interval
         self._holder = new_holder()
-        self._has_complained = False
+        self._outage = Outage(_log, "leases can be had again")
         self.is_leader = False
 
     async def run(self) -> None:
@@ -60,7 +61,7 @@ class Leader:
         expires = asyncio.get_running_loop().time() + self._lasting.total_seconds()
         async with asyncio.timeout_at(expires):
             lease = await self._leases.acquire(self._name, self._holder, self._lasting)
-        self._recover()
+        self._outage.end()
         if lease is not None:
             await self._lead_until_lost(lease, expires)
 
@@ -97,7 +98,7 @@ class Leader:
             except Exception as error:  # noqa: BLE001 - it may come back before the lease ends
                 self._complain(error)
             else:
-                self._recover()
+                self._outage.end()
                 expires = asked + self._lasting.total_seconds()
 
     async def _release(self, lease: HeldLease) -> None:
@@ -108,12 +109,5 @@ class Leader:
             self._complain(error)
 
     def _complain(self, error: Exception) -> None:
-        if not self._has_complained:
-            reason = str(getattr(error, "orig", None) or error) or "no answer"
-            _log.warning("no lease: {}: {}", type(error).__name__, reason)
-        self._has_complained = True
-
-    def _recover(self) -> None:
-        if self._has_complained:
-            _log.info("leases can be had again")
-        self._has_complained = False
+        reason = str(getattr(error, "orig", None) or error) or "no answer"
+        self._outage.begin(f"no lease: {type(error).__name__}: {reason}")

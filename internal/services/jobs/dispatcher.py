@@ -9,6 +9,7 @@ from loguru import logger
 from internal.dao.jobs import JobDAO
 from internal.dao.outbox_entries import OutboxEntryDAO
 from internal.infra.background import is_wanted, resting
+from internal.infra.outage import Outage
 from internal.services.unit_of_work import UnitOfWork
 
 BATCH = 100
@@ -56,7 +57,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatches until it is cancelled. Says once that it cannot, and that it can again."""
-        failures = 0
+        outage, failures = Outage(_log, "jobs are handed over again"), 0
         while is_wanted():
             self._committed.clear()
             try:
@@ -64,16 +65,14 @@ class Dispatcher:
                     pass
             except Exception as error:  # noqa: BLE001 - database or broker away: it goes on later
                 failures += 1
-                if failures == 1:
-                    reason = str(error).partition("\n")[0]
-                    _log.warning("jobs wait: {}: {}", type(error).__name__, reason)
+                reason = str(error).partition("\n")[0]
+                outage.begin(f"jobs wait: {type(error).__name__}: {reason}")
                 rest = 0.5 * 2.0 ** min(failures, MAX_DOUBLINGS)
                 with resting():
                     await asyncio.sleep(min(rest, LONGEST_REST_SECONDS))
                 continue
-            if failures:
-                failures = 0
-                _log.info("jobs are handed over again")
+            failures = 0
+            outage.end()
             with suppress(TimeoutError), resting():
                 await asyncio.wait_for(self._committed.wait(), POLL_SECONDS)
                 await asyncio.sleep(GATHER_SECONDS)

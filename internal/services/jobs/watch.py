@@ -18,6 +18,7 @@ from internal.core.errors import DependencyUnavailable, Text, TooManyRequests
 from internal.core.job_status import JobStatus
 from internal.infra.background import is_wanted, resting
 from internal.infra.database import DATABASE_AWAY, is_away
+from internal.infra.outage import Outage
 from internal.models.job import Job
 from internal.models.job_event import JobEvent
 from internal.services.jobs.service import EVENTS_AT_ONCE, Jobs
@@ -115,7 +116,7 @@ class JobWatch:
         self._watched = asyncio.Event()
         self._readers = asyncio.Semaphore(READERS)
         self._is_closed = False
-        self._is_failing = False
+        self._outage = Outage(_log, "job streams go on")
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -181,14 +182,10 @@ class JobWatch:
             for job_ids in batched({stream.job_id for stream in streams}, JOBS_A_QUERY):
                 counts |= await self._jobs.event_counts(job_ids)
         except Exception as error:  # noqa: BLE001 - whatever it is: the streams wait, open, until it is over
-            if not self._is_failing:
-                reason = str(error).partition("\n")[0]
-                _log.warning("job streams wait: {}: {}", type(error).__name__, reason)
-            self._is_failing = True
+            reason = str(error).partition("\n")[0]
+            self._outage.begin(f"job streams wait: {type(error).__name__}: {reason}")
             return None
-        if self._is_failing:
-            _log.info("job streams go on")
-        self._is_failing = False
+        self._outage.end()
         return counts
 
     @staticmethod
