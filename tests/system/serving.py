@@ -126,6 +126,11 @@ class Serving:
         except httpx.TransportError:
             return None
 
+    def pids(self) -> set[int]:
+        """The processes that answer, each request on a new connection; of the test service."""
+        close = {"Connection": "close"}
+        return {self.http.get("/pid", headers=close).json()["data"] for _ in range(20)}
+
     def connect(self) -> socket.socket:
         """A raw connection."""
         return socket.create_connection((HOST, self.port), timeout=SECONDS)

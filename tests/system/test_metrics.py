@@ -24,12 +24,8 @@ def service(
 ) -> Generator[Serving]:
     folder = tmp_path_factory.mktemp("metrics")
     with Serving(folder, {**some_servers, "WORKERS": WORKERS}, with_routes=True) as service:
-        service.wait_for(lambda: len(pids(service)) == WORKERS)
+        service.wait_for(lambda: len(service.pids()) == WORKERS)
         yield service
-
-
-def pids(service: Serving) -> set[int]:
-    return {service.http.get("/pid", headers=CLOSE).json()["data"] for _ in range(20)}
 
 
 def scraped(service: Serving) -> str:
@@ -60,13 +56,13 @@ def test_totals_do_not_fall_while_workers_are_killed_and_replaced(service: Servi
     service.wait_for(lambda: len({served(scraped(service)) for _ in range(20)}) == 1)
     totals = [served(scraped(service))]
     for _ in range(2):
-        before = pids(service)
+        before = service.pids()
         kill(min(before), Signals.SIGKILL)
 
         def is_replaced(gone: int = min(before)) -> bool:
             try:
                 totals.append(served(scraped(service)))
-                return gone not in (now := pids(service)) and len(now) == WORKERS
+                return gone not in (now := service.pids()) and len(now) == WORKERS
             except httpx.TransportError:
                 return False  # the connection was the killed one's
 

@@ -20,27 +20,21 @@ def service(
 ) -> Generator[Serving]:
     folder = tmp_path_factory.mktemp("workers")
     with Serving(folder, {**some_servers, "WORKERS": WORKERS}, with_routes=True) as service:
-        service.wait_for(lambda: len(pids(service)) == WORKERS)
+        service.wait_for(lambda: len(service.pids()) == WORKERS)
         yield service
 
 
-def pids(service: Serving) -> set[int]:
-    """The processes that answer, each request on a new connection."""
-    close = {"Connection": "close"}
-    return {service.http.get("/pid", headers=close).json()["data"] for _ in range(20)}
-
-
 def test_every_worker_serves_and_none_of_them_is_the_parent(service: Serving) -> None:
-    assert service.process.pid not in pids(service)
+    assert service.process.pid not in service.pids()
 
 
 def test_a_worker_that_is_killed_is_replaced(service: Serving) -> None:
-    before = pids(service)
+    before = service.pids()
     victim = min(before)
     kill(victim, Signals.SIGKILL)
-    service.wait_for(lambda: victim not in (now := pids(service)) and len(now) == WORKERS)
+    service.wait_for(lambda: victim not in (now := service.pids()) and len(now) == WORKERS)
     assert service.status("/readyz") == 200
-    assert len(pids(service) & before) == WORKERS - 1
+    assert len(service.pids() & before) == WORKERS - 1
 
 
 def test_each_line_of_the_log_is_whole_whoever_wrote_it(service: Serving) -> None:

@@ -11,14 +11,16 @@ from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal.infra.background import is_wanted
-from internal.infra.database import DATABASE_AWAY, is_away
+from internal.infra.database import DATABASE_AWAY
 from internal.models.job import Job
 from internal.services.jobs import states
 from internal.services.jobs.kind import TryAgain
+from internal.services.jobs.patience import outlasting
 from internal.services.jobs.states import CLAIM_LASTS
 from internal.services.unit_of_work import UnitOfWork
 
 HEARTBEAT_SECONDS = 3.0
+RECORD_RETRY_SECONDS = 1.0
 # Work that ignores its cancellation for so long is left behind: nothing that it writes counts.
 UNWIND_SECONDS = 5.0
 
@@ -82,18 +84,12 @@ class Attempt:
         Raises:
             ClaimLost
         """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + CLAIM_LASTS.total_seconds()
-        while True:
-            try:
-                async with self._unit_of_work.begin(self.job.owner_id) as session:
-                    await write(session)
-            except DATABASE_AWAY as error:
-                if not is_away(error) or loop.time() > until:
-                    raise
-                await asyncio.sleep(1)
-            else:
-                return
+
+        async def once() -> None:
+            async with self._unit_of_work.begin(self.job.owner_id) as session:
+                await write(session)
+
+        await outlasting(once, at_most=CLAIM_LASTS, rest_seconds=RECORD_RETRY_SECONDS)
 
     async def _watch(self) -> None:
         """Keeps the claim; returns when the job is to be cancelled."""

@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from internal.core.backoff import RetryPolicy
 from internal.core.context import set_trace_id
 from internal.core.job_status import JobStatus
-from internal.infra.database import DATABASE_AWAY, is_away
 from internal.infra.metrics import OTHER, Metrics
 from internal.models.job import Job
 from internal.services.jobs import states
 from internal.services.jobs.attempt import Attempt, Interrupted
 from internal.services.jobs.kind import Execution, JobFailed, Kind, TryAgain
+from internal.services.jobs.patience import outlasting
 from internal.services.jobs.states import LOST_AFTER, ClaimLost, Failure
 from internal.services.leases import new_holder
 from internal.services.unit_of_work import UnitOfWork
@@ -89,15 +89,12 @@ class Runner:
 
     async def _claim(self, job_id: int) -> Job | None:
         """While the database is away, waits for it: a job that is dropped is late by a minute."""
-        until = time.monotonic() + LOST_AFTER.total_seconds()
-        while True:
-            try:
-                async with self._unit_of_work.begin() as session:
-                    return await states.claim(session, job_id, self._holder)
-            except DATABASE_AWAY as error:
-                if not is_away(error) or time.monotonic() > until:
-                    raise
-                await asyncio.sleep(CLAIM_RETRY_SECONDS)
+
+        async def claim() -> Job | None:
+            async with self._unit_of_work.begin() as session:
+                return await states.claim(session, job_id, self._holder)
+
+        return await outlasting(claim, at_most=LOST_AFTER, rest_seconds=CLAIM_RETRY_SECONDS)
 
     async def _execute(self, job: Job) -> JobStatus:
         attempt = Attempt(self._unit_of_work, job)
