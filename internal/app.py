@@ -23,12 +23,13 @@ from internal.controllers import (
 from internal.controllers.doors import require_doors
 from internal.controllers.errors import install_error_handlers
 from internal.controllers.openapi import build_document
+from internal.controllers.route_table import RouteTable
 from internal.infra.build import build_info
 from internal.infra.logging import LineLog, create_line_log
 from internal.infra.metrics import Metrics
 from internal.infra.metrics_sharing import Sharing
 from internal.lifespan import create_lifespan
-from internal.middlewares.body_limit import DeclaredBodyLimitMiddleware
+from internal.middlewares.body_limit import BodyLimitMiddleware
 from internal.middlewares.client_address import ClientAddressMiddleware
 from internal.middlewares.compression import CompressionMiddleware
 from internal.middlewares.cors import CORSMiddleware
@@ -57,6 +58,7 @@ class Service(FastAPI):
     outer: Sequence[Middleware] = ()
 
     def build_middleware_stack(self) -> ASGIApp:
+        self.router.middleware_stack = RouteTable(self.router)
         app = super().build_middleware_stack()
         for cls, args, kwargs in reversed(self.outer):
             app = cls(app, *args, **kwargs)
@@ -91,7 +93,6 @@ def create_app(
         openapi_url=None,  # served, with its pages, by controllers/docs.py
         redirect_slashes=False,
         lifespan=create_lifespan(settings, lines, counted, sharing),
-        max_body_size=settings.max_body_bytes,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.outer = _outer_middlewares(settings, lines, counted)
@@ -125,7 +126,7 @@ def _outer_middlewares(settings: Settings, lines: LineLog, counted: Metrics) -> 
             metrics=counted if settings.metrics_enabled else None,
         ),
         *([Middleware(CORSMiddleware, origins=origins)] if origins else []),
-        Middleware(DeclaredBodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+        Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
     ]
 
 
