@@ -9,6 +9,7 @@ from internal.core.caller import OPERATOR
 from internal.schemas.users import UserChange
 from tests.security.accounts import PASSWORD, Replica, bearer, make_job
 from tests.security.conftest import Serve
+from tests.unit.http.serving import public_router
 
 pytestmark = pytest.mark.anyio
 
@@ -230,3 +231,21 @@ async def test_it_can_be_switched_off(serve: Serve) -> None:
             reply = await service.http.get(path)
             assert reply.status_code == 404
             assert reply.headers["content-type"] == "application/json"
+
+
+async def test_an_error_is_remembered_by_its_type_and_never_by_what_was_sent(serve: Serve) -> None:
+    router = public_router()
+
+    @router.get("/broken/{what}")
+    async def broken(what: str) -> None:
+        raise ValueError(what)
+
+    async with serve(router) as service:
+        headers = await login(service)
+        failed = await service.http.get("/broken/canary")
+        text = (await see(service, headers)).text
+    assert failed.status_code == 500
+    assert failed.headers["x-trace-id"] in text
+    assert "GET /broken/{what}" in text
+    assert "ValueError" in text
+    assert "canary" not in text
