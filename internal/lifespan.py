@@ -15,7 +15,8 @@ from internal.core.errors import StartError
 from internal.core.snowflake import Snowflake
 from internal.infra.background import running
 from internal.infra.database import create_probe_engine, open_database
-from internal.infra.logging import LineLog, install_logging
+from internal.infra.line_log import LineLog
+from internal.infra.logging import install_logging
 from internal.infra.metrics import Metrics
 from internal.infra.metrics_sharing import Sharing, open_metrics
 from internal.infra.rate_limits import LocalLimits, SharedLimits
