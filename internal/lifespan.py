@@ -150,7 +150,7 @@ async def open_core(
     leases = Leases(unit_of_work)
     await stack.enter_async_context(open_id_node(leases, ids))
     done("snowflake ids")
-    services = assemble_services(settings, unit_of_work, redis)
+    services = assemble_services(settings, unit_of_work, redis, metrics)
     done("signature authentication")
     return Core(database, redis, ids, leases, unit_of_work, services)
 
