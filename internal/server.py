@@ -19,6 +19,7 @@ from internal.core.errors import StartError
 from internal.infra.http_protocol import BoundedHttpProtocol
 from internal.infra.listener import bind
 from internal.infra.metrics_sharing import Sharing, open_sharing
+from internal.infra.quick_start import end_start
 from internal.infra.stop_signals import exit_cleanly_on_signals
 from internal.middlewares import security_headers
 
@@ -65,6 +66,7 @@ def _serve(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         # uvicorn has no other way to give its workers a server class.
         multiprocess.Process = Worker  # type: ignore[misc]
         supervisor = Supervisor(config, sockets)
+        end_start()
         supervisor.run()
         # One that was still starting has not learnt yet to end well on the supervisor's SIGTERM.
         clean = (0, -signal.SIGTERM)
@@ -77,6 +79,7 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        end_start()
         if self.started:
             resources = resources_of(cast("Service", self.config.loaded_app))
             connections = self.server_state.connections

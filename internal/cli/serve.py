@@ -9,6 +9,9 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Server processes (WORKERS).")] = None,
 ) -> None:
     """Serve the API until SIGTERM or SIGINT. With APP_ENV=local, migrate first."""
+    from internal.infra.quick_start import begin_start
+
+    begin_start()
     from internal.cli.loading import settings_with_logging
     from internal.config.settings import AppEnv
 

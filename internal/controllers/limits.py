@@ -27,8 +27,8 @@ def count_request(scope: Scope, limits: LocalLimits, key: str) -> None:
 
 def refuse_exhausted(limits: LocalLimits, key: str) -> None:
     """Raises TooManyRequests where nothing is left. Counts nothing."""
-    if limits.is_exhausted(key):
-        raise TooManyRequests(headers={"Retry-After": str(limits.seconds_to_wait(key))})
+    if wait := limits.seconds_to_wait(key):
+        raise TooManyRequests(headers={"Retry-After": str(wait)})
 
 
 async def limit_auth(request: Request, resources: ResourcesDep) -> None:

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-import jwt
-
 from internal.core.caller import Role
 
 LEEWAY_SECONDS = 5  # clocks of replicas differ by that much at most
@@ -77,6 +75,8 @@ class TokenSigner:
             "iss": self._issuer,
             "aud": self._audience,
         }
+        import jwt  # noqa: PLC0415 - and what comes with it: as much as a tenth of a start
+
         return jwt.encode(
             payload,
             self._keys[self._newest],
@@ -90,29 +90,30 @@ class TokenSigner:
         Raises:
             InvalidToken: it is not.
         """
-        try:
-            claims, expires_at = self._remembered(token)
-        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError):
-            raise InvalidToken from None
+        claims, expires_at = self._remembered(token)
         if time.time() >= expires_at + LEEWAY_SECONDS:
             raise InvalidToken
         return claims
 
     def _verified(self, token: str) -> tuple[AccessClaims, float]:
-        """The claims, and when they expire. Raises what PyJWT raises; that is not remembered."""
+        """The claims, and when they expire. Raises InvalidToken; that is not remembered."""
+        import jwt  # noqa: PLC0415 - see above
+
         if len(token) > MAX_CHARACTERS or "=" in token:  # padded: another spelling of a token
             raise InvalidToken
-        header = jwt.get_unverified_header(token)
-        payload: dict[str, Any] = jwt.decode(
-            token,
-            self._keys[header["kid"]],
-            algorithms=[self._algorithm],
-            issuer=self._issuer,
-            audience=self._audience,
-            leeway=LEEWAY_SECONDS,
-            options={"require": _REQUIRED},
-        )
-        claims = AccessClaims(
-            int(payload["sub"]), int(payload["sid"]), payload["ver"], Role(payload["role"])
-        )
+        try:
+            kid = jwt.get_unverified_header(token)["kid"]
+            payload: dict[str, Any] = jwt.decode(
+                token,
+                self._keys[kid],
+                algorithms=[self._algorithm],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": _REQUIRED},
+            )
+            user_id, session_id = int(payload["sub"]), int(payload["sid"])
+            claims = AccessClaims(user_id, session_id, payload["ver"], Role(payload["role"]))
+        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError):
+            raise InvalidToken from None
         return claims, payload["exp"]

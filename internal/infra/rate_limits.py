@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter as SharedStrategy
-from limits.storage.base import Storage
-from limits.strategies import FixedWindowRateLimiter as LocalStrategy
+from limits.aio.strategies import FixedWindowRateLimiter
 from loguru import logger
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -30,55 +28,44 @@ class Quota(NamedTuple):
     exceeded: bool
 
 
-class WindowCounters(Storage):
-    """Counters in this process, bounded: ended windows go first, then the oldest."""
+class FixedWindow:
+    """One limit, counted in this process. Windows start at a key's first hit.
 
-    STORAGE_SCHEME = None  # not to be had by a URI
+    A caller's two dictionary look-ups, where the library's strategy takes ten times as long; the
+    notation and what is counted in Redis stay the library's.
+    """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._windows: dict[str, list[float]] = {}  # key → [count, end], oldest first
+    def __init__(self, amount: int, seconds: int) -> None:
+        self._amount = amount
+        self._seconds = seconds
+        self._windows: dict[str, tuple[int, float]] = {}  # key → (count, end); the first ends first
 
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return ValueError
+    def hit(self, key: str) -> Quota:
+        now = time.time()
+        count, end = self._window(key, now)
+        if not count:
+            self._make_room(now)
+        self._windows[key] = (count + 1, end)
+        remaining = self._amount - count - 1
+        reset = math.ceil(end - now)
+        return Quota(self._amount, self._seconds, max(0, remaining), reset, remaining < 0)
 
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        window = self._window(key)
-        if window is None:
-            self._make_room()
-            window = self._windows[key] = [0, time.time() + expiry]
-        window[0] += amount
-        return int(window[0])
+    def seconds_until_room(self, key: str) -> int | None:
+        """None where there is some. Counts nothing."""
+        now = time.time()
+        count, end = self._window(key, now)
+        return None if count < self._amount else max(1, math.ceil(end - now))
 
-    def get(self, key: str) -> int:
-        window = self._window(key)
-        return 0 if window is None else int(window[0])
-
-    def get_expiry(self, key: str) -> float:
-        window = self._window(key)
-        return time.time() if window is None else window[1]
-
-    def check(self) -> bool:
-        return True
-
-    def reset(self) -> int:
-        count = len(self._windows)
-        self._windows.clear()
-        return count
-
-    def clear(self, key: str) -> None:
-        self._windows.pop(key, None)
-
-    def _window(self, key: str) -> list[float] | None:
+    def _window(self, key: str, now: float) -> tuple[int, float]:
         window = self._windows.get(key)
-        if window is not None and window[1] <= time.time():
+        if window is None:
+            return 0, now + self._seconds
+        if window[1] <= now:
             del self._windows[key]
-            return None
+            return 0, now + self._seconds
         return window
 
-    def _make_room(self) -> None:
-        now = time.time()
+    def _make_room(self, now: float) -> None:
         while self._windows:
             oldest = next(iter(self._windows))
             if self._windows[oldest][1] > now and len(self._windows) < MAX_WINDOWS:
@@ -94,25 +81,18 @@ class LocalLimits:
     """
 
     def __init__(self, notation: str) -> None:
-        self._items = parse_many(notation)
-        self._strategy = LocalStrategy(WindowCounters())
+        self._limits = [
+            FixedWindow(item.amount, item.get_expiry()) for item in parse_many(notation)
+        ]
 
     def hit(self, key: str) -> list[Quota]:
         """Counts one request of a caller."""
-        return [self._quota(item, key, self._strategy.hit(item, key)) for item in self._items]
+        return [limit.hit(key) for limit in self._limits]
 
-    def is_exhausted(self, key: str) -> bool:
-        """Whether the next request would be refused. Counts nothing."""
-        return not all(self._strategy.test(item, key) for item in self._items)
-
-    def seconds_to_wait(self, key: str) -> int:
-        """Until every limit has room for this caller again."""
-        stats = (self._strategy.get_window_stats(item, key) for item in self._items)
-        waits = [math.ceil(end - time.time()) for end, remaining in stats if not remaining]
-        return max([1, *waits])  # none, where a window has just ended
-
-    def _quota(self, item: RateLimitItem, key: str, allowed: bool) -> Quota:  # noqa: FBT001
-        return _quota(item, allowed, *self._strategy.get_window_stats(item, key))
+    def seconds_to_wait(self, key: str) -> int | None:
+        """Until the next request would not be refused; None: it would not be. Counts nothing."""
+        waits = [wait for limit in self._limits if (wait := limit.seconds_until_room(key))]
+        return max(waits, default=None)
 
 
 class SharedLimits:
@@ -122,7 +102,7 @@ class SharedLimits:
         self._items = parse_many(notation)
         pool: Any = redis.connection_pool  # the library's types know no pool
         storage = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)
-        self._strategy = SharedStrategy(storage)
+        self._strategy = FixedWindowRateLimiter(storage)
         self._complained_at = -math.inf
         self.failures = 0
 
@@ -136,7 +116,9 @@ class SharedLimits:
 
     async def _hit(self, item: RateLimitItem, key: str) -> Quota:
         allowed = await self._strategy.hit(item, key)
-        return _quota(item, allowed, *await self._strategy.get_window_stats(item, key))
+        reset_at, remaining = await self._strategy.get_window_stats(item, key)
+        reset = max(0, math.ceil(reset_at - time.time()))
+        return Quota(item.amount, item.get_expiry(), remaining, reset, exceeded=not allowed)
 
     def _complain(self, error: Exception) -> None:
         self.failures += 1
@@ -144,13 +126,3 @@ class SharedLimits:
         if now - self._complained_at >= COMPLAINT_SECONDS:
             self._complained_at = now
             _log.bind(failures=self.failures).error("requests pass unlimited: {}", error)
-
-
-def _quota(item: RateLimitItem, allowed: bool, reset_at: float, remaining: int) -> Quota:  # noqa: FBT001
-    return Quota(
-        item.amount,
-        item.get_expiry(),
-        remaining,
-        max(0, math.ceil(reset_at - time.time())),
-        exceeded=not allowed,
-    )

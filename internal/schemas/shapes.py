@@ -24,7 +24,9 @@ class Reply(BaseModel):
     """What clients get: every field is in it."""
 
     model_config = ConfigDict(
-        json_schema_serialization_defaults_required=True, hide_input_in_errors=True
+        json_schema_serialization_defaults_required=True,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
 

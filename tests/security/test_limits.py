@@ -10,7 +10,7 @@ from fakeredis import FakeServer
 
 from internal.core.tokens import AccessClaims, TokenSigner
 from internal.infra import rate_limits
-from internal.infra.rate_limits import WindowCounters
+from internal.infra.rate_limits import FixedWindow
 from internal.infra.signing import SignedAuth
 from tests.security.accounts import PASSWORD, Replica, bearer
 from tests.security.clock import Clock
@@ -282,8 +282,8 @@ async def test_where_redis_fails_refresh_and_register_pass_and_that_is_counted(
 
 def test_counters_of_many_callers_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 100)
-    counters = WindowCounters()
+    limit = FixedWindow(1, MINUTE)
     for number in range(1000):
-        counters.incr(f"failure:{number}", MINUTE)
-    counted = [number for number in range(1000) if counters.get(f"failure:{number}")]
+        limit.hit(f"failure:{number}")
+    counted = [number for number in range(1000) if limit.seconds_until_room(f"failure:{number}")]
     assert counted == list(range(900, 1000))

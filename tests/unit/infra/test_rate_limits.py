@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
@@ -11,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from internal.infra import rate_limits
-from internal.infra.rate_limits import LocalLimits, Quota, SharedLimits, WindowCounters
+from internal.infra.rate_limits import FixedWindow, LocalLimits, Quota, SharedLimits
 from internal.infra.redis import create_client
 from tests import servers
 from tests.conftest import MakeSettings
@@ -96,13 +95,13 @@ def test_of_several_limits_each_counts_and_one_is_enough_to_refuse(clock: Clock)
 def test_asking_whether_nothing_is_left_counts_nothing(clock: Clock) -> None:
     limits = LocalLimits("2/minute")
     for _ in range(10):
-        assert not limits.is_exhausted("ada")
+        assert limits.seconds_to_wait("ada") is None
     assert allowed(limits)
-    assert not limits.is_exhausted("ada")
+    assert limits.seconds_to_wait("ada") is None
     assert allowed(limits)
-    assert limits.is_exhausted("ada")
+    assert limits.seconds_to_wait("ada")
     clock.now += 60
-    assert not limits.is_exhausted("ada")
+    assert limits.seconds_to_wait("ada") is None
 
 
 def test_the_wait_is_until_every_limit_has_room_again(clock: Clock) -> None:
@@ -114,62 +113,66 @@ def test_the_wait_is_until_every_limit_has_room_again(clock: Clock) -> None:
     assert limits.seconds_to_wait("ada") == 50
 
 
-def test_a_window_that_ends_between_two_questions_is_a_wait_of_a_second(clock: Clock) -> None:
+def test_the_end_of_a_window_is_a_wait_of_a_second_and_then_none(clock: Clock) -> None:
     limits = LocalLimits("1/minute")
     assert allowed(limits)
     clock.now += 59.999
-    assert limits.is_exhausted("ada")
-    clock.now += 0.001
     assert limits.seconds_to_wait("ada") == 1
+    clock.now += 0.001
+    assert limits.seconds_to_wait("ada") is None
+
+
+def counted(limit: FixedWindow, *keys: str) -> list[str]:
+    """Those of the keys that have had all of a limit of one."""
+    return [key for key in keys if limit.seconds_until_room(key)]
 
 
 def test_no_more_windows_are_kept_than_the_bound_the_oldest_go(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 3)
-    counters = WindowCounters()
-    for key in ("a", "b", "c", "d", "e"):
-        counters.incr(key, 60)
+    limit = FixedWindow(1, 60)
+    for key in "abcde":
+        limit.hit(key)
         clock.now += 1
-    assert [counters.get(key) for key in ("a", "b", "c", "d", "e")] == [0, 0, 1, 1, 1]
-    assert counters.reset() == 3
+    assert counted(limit, *"abcde") == ["c", "d", "e"]
 
 
-def test_more_callers_than_the_bound_fill_no_more_than_it(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_callers_than_the_bound_fill_no_more_than_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rate_limits.MAX_WINDOWS == 100_000
     monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 1000)
-    limits = LocalLimits("1/minute")
-    counters: Any = limits._strategy.storage
-    for number in range(1200):
-        limits.hit(str(number))
-    assert len(counters._windows) == 1000
+    limit = FixedWindow(1, 60)
+    keys = [str(number) for number in range(1200)]
+    for key in keys:
+        limit.hit(key)
+    assert counted(limit, *keys) == keys[200:]
+
+
+def test_a_window_that_starts_anew_is_the_youngest(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 2)
+    limit = FixedWindow(1, 60)
+    limit.hit("a")
+    clock.now += 30
+    limit.hit("b")
+    clock.now += 30
+    for key in "ac":
+        limit.hit(key)
+    assert counted(limit, *"abc") == ["a", "c"]
 
 
 def test_ended_windows_make_room_before_any_other_goes(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 3)
-    counters = WindowCounters()
-    counters.incr("old", 10)
-    counters.incr("older", 10)
-    clock.now += 10
-    for key in ("a", "b", "c"):
-        counters.incr(key, 60)
-    assert [counters.get(key) for key in ("a", "b", "c")] == [1, 1, 1]
-    assert counters.reset() == 3
-
-
-def test_counters_are_what_the_library_asks_of_a_store(clock: Clock) -> None:
-    counters = WindowCounters()
-    assert counters.check()
-    assert counters.get_expiry("a") == clock.now
-    assert counters.incr("a", 60, 5) == 5
-    assert counters.get_expiry("a") == clock.now + 60
-    counters.clear("a")
-    counters.clear("never there")
-    assert counters.get("a") == 0
+    limit = FixedWindow(1, 60)
+    limit.hit("old")
+    limit.hit("older")
+    clock.now += 60
+    for key in "abc":
+        limit.hit(key)
+    assert counted(limit, "old", "older", *"abc") == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("notation", ["", "many", "0", "10/fortnight"])
