@@ -9,6 +9,7 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 
 import anyio
 from loguru import logger
@@ -50,14 +51,22 @@ class Cache[V]:
     ) -> None:
         self._redis = redis
         self._name = name
-        self._shape = TypeAdapter(shape)
+        self._type = shape
         self._seconds = seconds
         self._metrics = metrics
-        schema = json.dumps(self._shape.json_schema(), sort_keys=True)
-        self._version = hashlib.sha256(schema.encode()).hexdigest()[:8]
         self._readings: dict[int, asyncio.Task[V]] = {}
         self._away_until = 0.0
         self._outage = Outage(_log, "the cache answers again")
+
+    # Both when they are needed first: a process that only changes rows never needs them.
+    @cached_property
+    def _shape(self) -> TypeAdapter[V]:
+        return TypeAdapter(self._type)
+
+    @cached_property
+    def _version(self) -> str:
+        schema = json.dumps(self._shape.json_schema(), sort_keys=True)
+        return hashlib.sha256(schema.encode()).hexdigest()[:8]
 
     async def get(self, key: int, read: Callable[[], Awaitable[V]]) -> V:
         """The value, from Redis or else by `read`, whose errors everybody gets who waits for it."""
