@@ -1,4 +1,5 @@
 import asyncio
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,8 @@ from internal.controllers.ops import routes as ops
 from internal.controllers.ops.errors import RecentErrors
 from internal.controllers.route_table import RouteTable
 from internal.infra.build import build_info
-from internal.infra.logging import LineLog, create_line_log
+from internal.infra.line_log import LineLog
+from internal.infra.logging import create_line_log
 from internal.infra.metrics import Metrics
 from internal.infra.metrics_sharing import Sharing
 from internal.lifespan import create_lifespan
@@ -88,7 +90,9 @@ def create_app(
     Raises:
         StartError: a route declares no door.
     """
-    lines, counted = create_line_log(settings), Metrics()
+    counted = Metrics()
+    dropped = functools.partial(counted.count, "log_lines_dropped_total")
+    lines = create_line_log(settings, count_dropped=dropped)
     app = Service(
         title="Groundwork",
         version=build_info().version,

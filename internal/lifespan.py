@@ -16,7 +16,8 @@ from internal.core.snowflake import Snowflake
 from internal.infra.background import running
 from internal.infra.database import create_probe_engine, open_database
 from internal.infra.history import HISTORY_SHARED_BY, History
-from internal.infra.logging import LineLog, install_logging
+from internal.infra.line_log import LineLog
+from internal.infra.logging import install_logging
 from internal.infra.metrics import Metrics
 from internal.infra.metrics_sharing import Sharing, open_metrics
 from internal.infra.rate_limits import LocalLimits, SharedLimits
@@ -160,7 +161,7 @@ async def open_core(
     leases = Leases(unit_of_work)
     await stack.enter_async_context(open_id_node(leases, ids))
     done("snowflake ids")
-    services = assemble_services(settings, unit_of_work, redis)
+    services = assemble_services(settings, unit_of_work, redis, metrics)
     done("signature authentication")
     return Core(database, redis, ids, leases, unit_of_work, services)
 

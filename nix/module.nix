@@ -173,6 +173,31 @@ let
     if lib.hasInfix ":" address then "[${address}]" else address
   }:${toString cfg.settings.PORT}";
 
+  # `groundwork` for root, as the services run it: with their settings, their secrets and their user.
+  operatorCommand = pkgs.writeShellScriptBin "groundwork" ''
+    exec systemd-run --quiet --collect --wait --pty --pipe \
+      ${
+        concatStringsSep " " (
+          map escapeShellArg (
+            mapAttrsToList (key: value: "--setenv=${key}=${value}") common.environment
+            ++ map (property: "--property=${property}") (
+              [
+                "DynamicUser=true"
+                "User=${user}"
+                "StateDirectory=groundwork"
+                "StateDirectoryMode=0700"
+                "LogsDirectory=groundwork"
+                "LogsDirectoryMode=0700"
+                "WorkingDirectory=${stateDir}"
+              ]
+              ++ map (credential: "LoadCredential=${credential}") common.serviceConfig.LoadCredential
+            )
+          )
+        )
+      } \
+      -- ${getExe cfg.package} "$@"
+  '';
+
   # The unit is started when it can serve, and what is ordered after it waits for that.
   healthGate = pkgs.writeShellScript "groundwork-is-ready" ''
     exec ${getExe pkgs.curl} --silent --show-error --fail --output /dev/null --noproxy '*' \
@@ -359,6 +384,8 @@ in
             "DB_DATABASE"
             "REDIS_HOST"
           ];
+
+      environment.systemPackages = [ operatorCommand ];
 
       networking.firewall.allowedTCPPorts = mkIf cfg.openFirewall [ cfg.settings.PORT ];
 

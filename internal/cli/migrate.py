@@ -10,6 +10,8 @@ def migrate(
     ] = False,
 ) -> None:
     """Bring the database to this release's schema. Safe to start many times at once."""
+    from loguru import logger
+
     from internal.cli.loading import settings_with_logging
     from internal.migrations import runner
 
@@ -19,4 +21,5 @@ def migrate(
         print(f"missing: {', '.join(missing)}" if missing else "nothing is missing")
         raise typer.Exit(1 if missing else 0)
     applied = runner.migrate(settings)
+    logger.remove()  # what it has said comes before its outcome
     print(f"applied: {', '.join(applied)}" if applied else "nothing to apply")

@@ -66,6 +66,7 @@ FAMILIES: Mapping[str, Family] = {
         Family("redis_commands_total", "Commands sent to Redis.", ("command",)),
         Family("cache_hits_total", "Values found in a cache.", ("cache",)),
         Family("cache_misses_total", "Values looked for in a cache in vain.", ("cache",)),
+        Family("log_lines_dropped_total", "Log lines that stdout did not take."),
         Family("jobs_total", "Attempts at jobs, by what became of the job.", ("kind", "state")),
         Family("job_duration_seconds", "Of an attempt at a job.", ("kind", "state"), _LONG),
         Family("job_queue_depth", "Jobs not done with; the leader tells.", ("kind", "state")),

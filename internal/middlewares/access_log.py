@@ -3,7 +3,7 @@ from json.encoder import encode_basestring_ascii as quote
 
 from starlette.types import Scope
 
-from internal.infra.logging import timestamp
+from internal.infra.log_format import timestamp
 
 
 def access_line(scope: Scope, trace_id: str, status: int, size: int, seconds: float) -> bytes:

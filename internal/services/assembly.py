@@ -9,6 +9,7 @@ from internal.config.secrets import Keyring
 from internal.config.settings import AppEnv, Settings, split_secrets
 from internal.core.tokens import TokenSigner
 from internal.infra.export_files import ExportFiles
+from internal.infra.metrics import Metrics
 from internal.infra.outgoing_http import OutgoingHttp
 from internal.services.accounts import Accounts
 from internal.services.audit import Audit
@@ -44,7 +45,9 @@ class Services:
     webhook_endpoints: WebhookEndpoints
 
 
-def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis) -> Services:
+def assemble_services(
+    settings: Settings, unit_of_work: UnitOfWork, redis: Redis, metrics: Metrics | None = None
+) -> Services:
     keys = Keyring.parse(
         settings.aes_secret.get_secret_value(), split_secrets(settings.aes_secret_previous)
     )
@@ -79,7 +82,9 @@ def assemble_services(settings: Settings, unit_of_work: UnitOfWork, redis: Redis
         signed_requests=signed_requests,
         unit_of_work=unit_of_work,
         users=Users(unit_of_work, hasher, sessions),
-        webhook_endpoints=WebhookEndpoints(unit_of_work, keys, require_https=require_https),
+        webhook_endpoints=WebhookEndpoints(
+            unit_of_work, keys, redis, metrics, require_https=require_https
+        ),
     )
 
 

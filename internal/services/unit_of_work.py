@@ -1,6 +1,6 @@
 """One transaction per piece of work, and the audit columns of what it writes."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import event
@@ -13,6 +13,9 @@ from internal.models.base import Record
 
 _IDS = "ids"
 _ACTOR = "actor_id"
+_AFTER_COMMIT = "after_commit"
+
+type AfterCommit = Callable[[], Awaitable[None]]
 
 
 class UnitOfWorkSession(Session):
@@ -47,14 +50,22 @@ class UnitOfWork:
             actor_id: on whose behalf rows are written; None for the service itself.
         """
         async with self._sessions.begin() as session:
-            session.info.update({_IDS: self._ids, _ACTOR: actor_id})
+            after_commit: list[AfterCommit] = []
+            session.info.update({_IDS: self._ids, _ACTOR: actor_id, _AFTER_COMMIT: after_commit})
             yield session
+        for work in after_commit:
+            await work()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """A session that only reads; what it has loaded stays usable after it."""
         async with self._reading() as session:
             yield session
+
+
+def after_commit(session: AsyncSession, work: AfterCommit) -> None:
+    """Has something done once the session's unit of work is committed; it must not raise."""
+    session.info[_AFTER_COMMIT].append(work)
 
 
 @event.listens_for(ReadOnlySession, "before_flush")

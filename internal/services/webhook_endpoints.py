@@ -1,8 +1,11 @@
 """Webhook endpoints: where events are sent, each with the secret that they are signed with."""
 
+import functools
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal.config.secrets import Keyring
@@ -12,18 +15,37 @@ from internal.core.errors import NotFound, Text, ValidationFailed
 from internal.core.http_url import HttpUrl, InvalidUrl, parse_url
 from internal.dao.base import Listing, ListQuery
 from internal.dao.webhook_endpoints import WebhookEndpointDAO
+from internal.infra.metrics import Metrics
 from internal.models.webhook_endpoint import WebhookEndpoint
 from internal.schemas.webhooks import NewWebhookEndpoint, WebhookEndpointChange
 from internal.services import audit
 from internal.services.authorization import require_admin
-from internal.services.unit_of_work import UnitOfWork
+from internal.services.cache import Cache
+from internal.services.unit_of_work import UnitOfWork, after_commit
 
 SECRET_BYTES = 32
 REKEY_BATCH = 100
+# How long a change may go unnoticed where Redis does not hear of it; a fifth more with the jitter.
+CACHE_SECONDS = 10.0
 
 
 class UrlRefused(ValidationFailed):
     message = Text("events cannot be sent to this URL", "无法向该 URL 发送事件")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is needed of an endpoint to send to it. The secret is the row's: encrypted."""
+
+    id: int
+    url: str
+    disabled: bool
+    secret: str = field(repr=False)
+
+    @property
+    def client_id(self) -> str:
+        """What stands as X-Client-Id in the requests that are sent to it."""
+        return str(self.id)
 
 
 class WebhookEndpoints:
@@ -33,7 +55,16 @@ class WebhookEndpoints:
         require_https: refuse endpoints with http.
     """
 
-    def __init__(self, unit_of_work: UnitOfWork, keys: Keyring, *, require_https: bool) -> None:
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        keys: Keyring,
+        redis: Redis,
+        metrics: Metrics | None,
+        *,
+        require_https: bool,
+    ) -> None:
+        self._targets = Cache(redis, "webhook_endpoint", Target, CACHE_SECONDS, metrics)
         self._unit_of_work = unit_of_work
         self._keys = keys
         self._require_https = require_https
@@ -49,6 +80,16 @@ class WebhookEndpoints:
         require_admin(caller)
         async with self._unit_of_work.read() as session:
             return _found(await WebhookEndpointDAO(session).get(endpoint_id))
+
+    async def target(self, endpoint_id: int) -> Target:
+        """Where a delivery goes: read at each, changed rarely, and so cached. Raises NotFound."""
+
+        async def read() -> Target:
+            async with self._unit_of_work.read() as session:
+                row = _found(await WebhookEndpointDAO(session).get(endpoint_id))
+            return Target(row.id, row.url, row.disabled, row.secret)
+
+        return await self._targets.get(endpoint_id, read)
 
     async def create(
         self, session: AsyncSession, caller: Caller, new: NewWebhookEndpoint
@@ -77,7 +118,7 @@ class WebhookEndpoints:
         if "url" in values:  # the whole of it may be a secret
             details["host"] = self._parsed(details.pop("url")).authority
         async with self._unit_of_work.begin(caller.id) as session:
-            endpoint = _found(await WebhookEndpointDAO(session).lock(endpoint_id))
+            endpoint = await self._lock(session, endpoint_id)
             _apply(endpoint, values)
             await _record(session, caller, "update", endpoint, details)
         return endpoint
@@ -87,7 +128,7 @@ class WebhookEndpoints:
     ) -> tuple[WebhookEndpoint, str]:
         """A new secret, which signs from the commit on. Raises NotFound."""
         require_admin(caller)
-        endpoint = _found(await WebhookEndpointDAO(session).lock(endpoint_id))
+        endpoint = await self._lock(session, endpoint_id)
         secret = self._put_secret(endpoint)
         await _record(session, caller, "rotate", endpoint)
         return endpoint, secret
@@ -96,11 +137,11 @@ class WebhookEndpoints:
         """Nothing is sent to it any more. Raises NotFound."""
         require_admin(caller)
         async with self._unit_of_work.begin(caller.id) as session:
-            endpoint = _found(await WebhookEndpointDAO(session).lock(endpoint_id))
+            endpoint = await self._lock(session, endpoint_id)
             endpoint.deleted_at = utc_now()
             await _record(session, caller, "delete", endpoint)
 
-    def open(self, endpoint: WebhookEndpoint) -> str:
+    def open(self, endpoint: WebhookEndpoint | Target) -> str:
         """The secret that requests to this endpoint are signed with.
 
         Raises:
@@ -121,10 +162,20 @@ class WebhookEndpoints:
                 batch = await WebhookEndpointDAO(session).lock_after(after, REKEY_BATCH)
                 for endpoint in batch:
                     self._seal(endpoint, self.open(endpoint))
+                    self._forget_after(session, endpoint.id)
                     await _record(session, caller, "rekey", endpoint)
             if not batch:
                 return count
             count, after = count + len(batch), batch[-1].id
+
+    async def _lock(self, session: AsyncSession, endpoint_id: int) -> WebhookEndpoint:
+        """A row that is going to be changed."""
+        endpoint = _found(await WebhookEndpointDAO(session).lock(endpoint_id))
+        self._forget_after(session, endpoint_id)
+        return endpoint
+
+    def _forget_after(self, session: AsyncSession, endpoint_id: int) -> None:
+        after_commit(session, functools.partial(self._targets.forget, endpoint_id))
 
     def _parsed(self, url: str) -> HttpUrl:
         try:
@@ -163,7 +214,7 @@ async def _record(
     await audit.record(session, caller, f"webhook_endpoint.{verb}", target, details)
 
 
-def _name(endpoint: WebhookEndpoint) -> str:
+def _name(endpoint: WebhookEndpoint | Target) -> str:
     return f"webhook:{endpoint.id}"
 
 

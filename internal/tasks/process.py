@@ -86,6 +86,7 @@ class WorkerProcess:
         except BaseException:  # noqa: BLE001 - like the SystemExit of a job that exits
             # Without its loop, the child would hear of no job any more: Celery starts another one.
             _log.exception("a child ends")
+            logger.remove()  # writes the lines that wait
             os._exit(os.EX_SOFTWARE)
         self._loop.close()
 

@@ -86,6 +86,7 @@ class Worker:
     def _close_child(self, **_: Any) -> None:  # noqa: ANN401
         if self._child is not None:
             self._child.close()
+        logger.remove()  # writes the lines that wait: billiard ends children without further ado
 
     def _watch(self) -> None:
         """Gives the job at hand back when the grace of a stop is over."""

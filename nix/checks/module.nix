@@ -56,6 +56,10 @@ let
       type = types.listOf types.attrs;
       default = [ ];
     };
+    environment.systemPackages = mkOption {
+      type = types.listOf types.package;
+      default = [ ];
+    };
     networking.firewall.allowedTCPPorts = mkOption {
       type = types.listOf types.port;
       default = [ ];
@@ -88,6 +92,7 @@ let
 
   describe = config: {
     failed = map (each: each.message) (lib.filter (each: !each.assertion) config.assertions);
+    programs = map (each: "${each}/bin") config.environment.systemPackages;
     ports = config.networking.firewall.allowedTCPPorts;
     units = lib.mapAttrs (_: each: removeAttrs each [ "_module" ]) config.systemd.services;
     mysql = removeAttrs config.services.mysql [ "package" ];

@@ -94,8 +94,12 @@ in
             {
               BASE_URL = "http://127.0.0.1:8080";
               REPLICA_URL = "http://api1:8000";
+              GROUNDWORK = "ssh api1 ${stage.command}";
+              # The worker writes them here, and no replica sees them.
+              EXPORTS_APART = "yes";
               RESTART_REPLICAS = "ssh api1 systemctl restart groundwork\nssh api2 systemctl restart groundwork";
             }
+            // stage.harm "WORKER" "groundwork-worker.service"
             // stage.over "servers" (
               stage.harm "DATABASE" "mysql.service" // stage.harm "REDIS" "redis.service"
             )

@@ -58,7 +58,9 @@
           stage.accept (
             {
               BASE_URL = "http://127.0.0.1:8000";
+              GROUNDWORK = stage.command;
             }
+            // stage.harm "WORKER" "groundwork-worker.service"
             // stage.over "database" (stage.harm "DATABASE" "mysql.service")
             // stage.over "cache" (stage.harm "REDIS" "redis.service")
           )

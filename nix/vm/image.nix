@@ -16,6 +16,8 @@ let
     "--cap-drop=all"
     "--security-opt=no-new-privileges"
     "--volume=/etc/keys:/run/secrets:ro"
+    # What the worker exports, the API hands out.
+    "--volume=exports:/var/lib/groundwork/exports"
   ]
   ++ lib.mapAttrsToList (key: value: "--env=${key}=${value}") {
     APP_ENV = "prod";
@@ -43,14 +45,19 @@ in
     virtualisation.memorySize = 3072;
     virtualisation.oci-containers = {
       backend = "podman";
-      containers.groundwork = {
+      containers = lib.genAttrs [ "groundwork" "groundwork-worker" ] (name: {
         image = reference;
         imageFile = images.image;
         pull = "never";
         # After the migrations, which the script runs.
         autoStart = false;
         extraOptions = options;
-      };
+        cmd = lib.optionals (name == "groundwork-worker") [
+          "worker"
+          "--concurrency"
+          "1"
+        ];
+      });
     };
   };
 
@@ -64,7 +71,7 @@ in
         machine.succeed("podman run --rm ${lib.concatStringsSep " " options} ${reference} migrate >&2")
 
     with subtest("it starts, ready and healthy"):
-        machine.succeed("systemctl start podman-groundwork.service")
+        machine.succeed("systemctl start podman-groundwork.service podman-groundwork-worker.service")
         machine.wait_until_succeeds("curl --fail http://127.0.0.1:8000/readyz", timeout=300)
         machine.succeed("podman healthcheck run groundwork")
 
@@ -81,6 +88,10 @@ in
           stage.accept (
             {
               BASE_URL = "http://127.0.0.1:8000";
+              GROUNDWORK = "podman exec --interactive groundwork /bin/groundwork";
+              # What systemd would kill is podman's monitor.
+              KILL_WORKER = "podman kill groundwork-worker; systemctl stop podman-groundwork-worker.service";
+              START_WORKER = "systemctl start podman-groundwork-worker.service";
             }
             // stage.harm "DATABASE" "mysql.service"
             // stage.harm "REDIS" "redis.service"
@@ -88,7 +99,7 @@ in
         }")
 
     with subtest("a stop is graceful"):
-        machine.succeed("systemctl stop podman-groundwork.service")
+        machine.succeed("systemctl stop podman-groundwork.service podman-groundwork-worker.service")
         machine.succeed("journalctl -u podman-groundwork.service | grep 'Application shutdown complete'")
   '';
 }

@@ -39,9 +39,11 @@
           stage.accept (
             {
               BASE_URL = "http://127.0.0.1:8000";
+              GROUNDWORK = stage.command;
             }
             // stage.harm "DATABASE" "mysql.service"
             // stage.harm "REDIS" "redis-groundwork.service"
+            // stage.harm "WORKER" "groundwork-worker.service"
           )
         }")
 

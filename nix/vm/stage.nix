@@ -14,6 +14,9 @@ in
 rec {
   inherit redisPassword;
 
+  # The module's own, not that of the suite's environment.
+  command = "/run/current-system/sw/bin/groundwork";
+
   # The acceptance suite with this environment, as a program.
   accept =
     environment:

@@ -5,9 +5,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import accounts, jobs, metrics, start, streams, trivial
-from tests.benchmarks.table import print_table
+from tests.benchmarks import (
+    accounts,
+    jobs,
+    latency,
+    lines,
+    memory,
+    metrics,
+    start,
+    streams,
+    trivial,
+)
+from tests.benchmarks.table import Row, print_table, write_json
 from tests.servers import MariaDB, Redis
+
+FILE = Path("var/benchmarks.json")
 
 
 def main() -> None:
@@ -22,18 +34,21 @@ def main() -> None:
     ]
     if missing:
         sys.exit(f"missing: {' '.join(missing)} (Debian: apt install {' '.join(missing)})")
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name, MariaDB() as database, Redis() as redis:
         folder = Path(name)
-        print_table(
-            [
-                *trivial.measure(folder),
-                *start.measure(folder, database, redis),
-                *accounts.measure(folder, database, redis),
-                *jobs.measure(folder, database, redis),
-                *streams.measure(folder, database, redis),
-                *metrics.measure(),
-            ]
-        )
+        rows += trivial.measure(folder)
+        rows += accounts.measure(folder, database, redis)
+        rows += start.measure(folder, database, redis)
+        rows += latency.measure(folder, database, redis)
+        rows += memory.measure(folder, database, redis)
+        rows += jobs.measure(folder, database, redis)
+        rows += streams.measure(folder, database, redis)
+        rows += metrics.measure()
+        rows += lines.measure()
+    print_table(rows)
+    write_json(rows, FILE)
+    print(f"\nthe same as JSON: {FILE}")
 
 
 main()

@@ -5,12 +5,19 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+from tests.benchmarks.shapes import Thing
+
 app = FastAPI()
 
 
 @app.get("/hello")
 async def hello() -> dict[str, str]:
     return {"message": "hello"}
+
+
+@app.post("/things")
+async def post_thing(thing: Thing) -> Thing:
+    return thing
 
 
 if __name__ == "__main__":

@@ -38,9 +38,7 @@ PROGRAM = ("-m", "tests.benchmarks.jobs_program")
 
 def measure(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
     port = free_port()
-    env = production(
-        folder, port, database, redis, RATE_LIMIT_DEFAULT="1000000000/minute", LOG_LEVEL="WARNING"
-    )
+    env = production(folder, port, database, redis, LOG_LEVEL="WARNING")
     del env["PORT"]
     migrate = [sys.executable, *PROGRAM, "migrate"]
     subprocess.run(migrate, env=env, check=True, capture_output=True)
@@ -62,18 +60,18 @@ def measure(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
         )
         ours, bare = bench.throughput()
     return [
-        Row("jobs accepted, POST /v1/jobs", f"{accepted:.0f} jobs/s", ""),
+        Row("jobs accepted and handed over", f"{accepted:.0f} jobs/s"),
         Row(
             f"from the commit to the broker at {LAG_PER_SECOND} jobs/s",
             f"p99 {lag[98]:.0f} ms, median {lag[49]:.0f}",
-            "",
-            "p99 under 1000 ms",
+            goal="p99 under 1000 ms",
         ),
         Row(
             "jobs executed, one worker of two processes",
             f"{ours:.0f} jobs/s",
-            f"{ours / bare:.2f} of bare Celery with the same row updates ({bare:.0f})",
+            f"bare Celery with the same row updates: {bare:.0f}",
             "at least 0.7",
+            ours / bare,
         ),
     ]
 

@@ -14,6 +14,7 @@ from internal.config.secrets import generate_jwt_secret, generate_key
 from tests.servers import MariaDB, Redis
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
+UNLIMITED = "1000000000/minute"  # counted all the same
 
 
 def python(*arguments: str) -> list[str]:
@@ -38,7 +39,11 @@ def embedded(folder: Path, port: int) -> dict[str, str]:
         "DB_TYPE=sqlite\nREDIS_MODE=embedded\nJOBS_BACKEND=embedded\n"
     )
     return environment(
-        APP_ENV="local", CONFIG_DIR=str(config), DATA_DIR=str(folder / "var"), PORT=str(port)
+        APP_ENV="local",
+        CONFIG_DIR=str(config),
+        DATA_DIR=str(folder / "var"),
+        PORT=str(port),
+        RATE_LIMIT_DEFAULT=UNLIMITED,
     )
 
 
@@ -58,8 +63,14 @@ def production(
         PORT=str(port),
         AES_SECRET=generate_key(),
         JWT_SECRET=generate_jwt_secret(),
+        RATE_LIMIT_DEFAULT=UNLIMITED,
+        RATE_LIMIT_AUTH=UNLIMITED,
         **values,
     )
+
+
+def migrate(env: Mapping[str, str]) -> None:
+    subprocess.run(python("-m", "internal", "migrate"), env=env, check=True, capture_output=True)
 
 
 @contextmanager
@@ -94,7 +105,22 @@ def wait_for(port: int, path: str, process: subprocess.Popen[bytes]) -> None:
     sys.exit(f"{process.args!r} did not answer {path}")
 
 
-def resident_mib(process: subprocess.Popen[bytes]) -> float:
-    status = Path(f"/proc/{process.pid}/status").read_text()
+def family(pid: int) -> list[int]:
+    """A process and its children: a supervisor and its workers."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def resident_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024

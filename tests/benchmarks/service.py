@@ -1,27 +1,49 @@
 """The service as it ships, with routes that are only measured with. `python …`."""
 
 import asyncio
-import functools
 import time
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal import app, server
 from internal.config.load_config import load_config
-from internal.controllers.doors import PublicRoute, UserCaller
+from internal.config.settings import Settings
+from internal.controllers.dependencies import ResourcesDep, resources_of
+from internal.controllers.doors import PublicRoute, UserCaller, address_of
+from internal.controllers.limits import count_request
 from internal.controllers.once import create_once
 from internal.core.envelope import Envelope
+from internal.dao.users import UserDAO
+from internal.infra.metrics_sharing import Sharing
 from internal.schemas.audit import AuditEventView, NewAuditEvent
+from internal.schemas.users import UserView
 from internal.services import audit
+from tests.benchmarks.shapes import Thing
 
 public = APIRouter(route_class=PublicRoute)
 router = APIRouter()
 
 
-@public.get("/hello")
+async def limit(request: Request) -> None:
+    """What doors do for the callers that they know."""
+    count_request(request.scope, resources_of(request.app).limits.default, address_of(request))
+
+
+@public.get("/hello", dependencies=[Depends(limit)])
 async def hello() -> Envelope[dict[str, str]]:
     return Envelope(data={"message": "hello"})
+
+
+@public.post("/things", dependencies=[Depends(limit)])
+async def post_thing(thing: Thing) -> Envelope[Thing]:
+    return Envelope(data=thing)
+
+
+@public.get("/people/{user_id}", dependencies=[Depends(limit)])
+async def get_person(user_id: int, resources: ResourcesDep) -> Envelope[UserView]:
+    async with resources.unit_of_work.read() as session:
+        return Envelope(data=UserView.of(await UserDAO(session).get(user_id)))
 
 
 @public.get("/longest-stall")
@@ -47,8 +69,10 @@ async def report(body: NewAuditEvent, request: Request, caller: UserCaller) -> R
     return await create_once(request, caller, None, work)
 
 
+def create_app(settings: Settings, *, sharing: Sharing) -> app.Service:
+    return app.create_app(settings, (*app.ROUTERS, public, router), sharing=sharing)
+
+
 if __name__ == "__main__":
-    server.create_app = functools.partial(  # type: ignore[attr-defined] # what serve() calls
-        app.create_app, routers=(*app.ROUTERS, public, router)
-    )
+    server.create_app = create_app  # type: ignore[attr-defined,assignment] # what serve() calls
     server.serve(load_config().settings)

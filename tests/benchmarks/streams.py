@@ -1,7 +1,6 @@
 """What an idle stream of a job's events costs: memory of the process, and its core's time."""
 
 import asyncio
-import os
 import resource
 import subprocess
 from collections.abc import AsyncGenerator
@@ -14,7 +13,14 @@ import httpx
 from internal.core.caller import Role
 from internal.core.clock import utc_now
 from tests.benchmarks.people import PASSWORD, seed
-from tests.benchmarks.processes import production, python, resident_mib, running
+from tests.benchmarks.processes import (
+    cpu_seconds,
+    migrate,
+    production,
+    python,
+    resident_mib,
+    running,
+)
 from tests.benchmarks.table import Row
 from tests.servers import HOST, MariaDB, Redis, free_port
 
@@ -23,16 +29,13 @@ STREAMS_A_CALLER = 100
 SPARE_FILES = 200
 SETTLE_SECONDS = 3
 SECONDS = 20
-UNLIMITED = "1000000000/minute"
 
 
 def measure(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
     port = free_port()
-    env = production(
-        folder, port, database, redis, RATE_LIMIT_DEFAULT=UNLIMITED, RATE_LIMIT_AUTH=UNLIMITED
-    )
+    env = production(folder, port, database, redis)
     env |= {"SCHEDULER_ENABLED": "false", "LOG_LEVEL": "WARNING"}
-    subprocess.run(python("-m", "internal", "migrate"), env=env, check=True, capture_output=True)
+    migrate(env)
     usernames = seed(env, STREAMS // STREAMS_A_CALLER, Role.ADMIN).usernames
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     with running(python("-m", "internal", "serve"), env, port, "/readyz") as (process, _):
@@ -46,15 +49,15 @@ async def _measure(
     async with AsyncExitStack() as stack:
         watched = [await _submit(port, username) for username in usernames]
         await asyncio.sleep(SETTLE_SECONDS)
-        memory, idle = resident_mib(process), await _seconds_of_cpu(process)
+        memory, idle = resident_mib(process.pid), await _seconds_of_cpu(process)
         for number in range(count):
             await stack.enter_async_context(_stream(port, *watched[number % len(watched)]))
         await asyncio.sleep(SETTLE_SECONDS)
-        kib = (resident_mib(process) - memory) * 1024 / count
+        kib = (resident_mib(process.pid) - memory) * 1024 / count
         busy = await _seconds_of_cpu(process)
     limited = "" if count == STREAMS else f" (this shell's limit of files allows {count})"
     return [
-        Row(f"memory of an idle stream, of {count}", f"{kib:.0f} KiB", "", limited),
+        Row(f"memory of an idle stream, of {count}{limited}", f"{kib:.0f} KiB"),
         Row(
             f"processor while {count} streams idle",
             f"{busy / SECONDS:.1%} of a core",
@@ -91,11 +94,6 @@ async def _stream(port: int, path: str, token: str) -> AsyncGenerator[None]:
 
 async def _seconds_of_cpu(process: subprocess.Popen[bytes]) -> float:
     """Of the process, within `SECONDS`."""
-    before = _cpu(process)
+    before = cpu_seconds(process.pid)
     await asyncio.sleep(SECONDS)
-    return _cpu(process) - before
-
-
-def _cpu(process: subprocess.Popen[bytes]) -> float:
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return cpu_seconds(process.pid) - before

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.benchmarks.processes import CLIENT_CORE, environment
+from tests.benchmarks.table import Row
 
 ROUNDS = 5
 SECONDS = 4
@@ -24,18 +25,34 @@ class Target(NamedTuple):
 
 
 def compared(
-    one: Target, other: Target, before_round: Callable[[], None] = lambda: None
-) -> tuple[float, float]:
+    name: str,
+    ours: Target,
+    bare: Target,
+    yardstick: str,
+    goal: str = "",
+    before_round: Callable[[], None] = lambda: None,
+) -> Row:
     """Requests per second of both, measured in turns: medians of the rounds."""
     rates: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
         before_round()
-        rates.append((requests_per_second(one), requests_per_second(other)))
-    return statistics.median(a for a, _ in rates), statistics.median(b for _, b in rates)
+        rates.append((requests_per_second(ours), requests_per_second(bare)))
+    rate, bare_rate = (statistics.median(column) for column in zip(*rates, strict=True))
+    against = f"{yardstick}: {bare_rate:.0f}"
+    return Row(name, f"{rate:.0f} requests/s", against, goal, rate / bare_rate)
 
 
 def requests_per_second(target: Target) -> float:
     """What wrk measures; a reply that is not 2xx ends the run, it would be a wrong figure."""
+    return _run(target, r"Requests/sec:\s+([\d.]+)")
+
+
+def requests_sent(target: Target) -> int:
+    """How many were answered, in `SECONDS`."""
+    return int(_run(target, r"(\d+) requests in"))
+
+
+def _run(target: Target, figure: str) -> float:
     script = ["-s", str(_SCRIPTS / target.script)] if target.script else []
     command = [
         *("taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s"),
@@ -44,7 +61,7 @@ def requests_per_second(target: Target) -> float:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment(**target.variables)
     )
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    if rate is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+    found = re.search(figure, done.stdout)
+    if found is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise SystemExit(f"wrk {target.url}: {done.stdout}{done.stderr}")
-    return float(rate[1])
+    return float(found[1])

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from internal.core.snowflake import IdsUnavailable, Snowflake
-from internal.services.unit_of_work import UnitOfWork
+from internal.services.unit_of_work import AfterCommit, UnitOfWork, after_commit
 from tests.integration.notes import Note, create_tables
 
 pytestmark = pytest.mark.anyio
@@ -81,3 +81,29 @@ async def test_without_a_node_no_row_is_written(engine: AsyncEngine, uow: UnitOf
 async def test_many_at_once_get_an_id_each(uow: UnitOfWork) -> None:
     await asyncio.gather(*(add_all(uow, f"{number}") for number in range(50)))
     assert sorted(await slugs(uow), key=int) == [f"{number}" for number in range(50)]
+
+
+async def test_what_is_to_be_done_after_a_commit_is_done_then_in_order_and_else_never(
+    uow: UnitOfWork,
+) -> None:
+    seen: list[list[str]] = []
+
+    async def look() -> None:
+        seen.append(await slugs(uow))
+
+    async with uow.begin() as session:
+        session.add(Note(title="t", slug="mine"))
+        after_commit(session, look)
+        after_commit(session, look)
+        await session.flush()
+        assert seen == []
+    assert seen == [["mine"]] * 2
+    with pytest.raises(LookupError):
+        await do_after_commit_and_raise(uow, look)
+    assert len(seen) == 2
+
+
+async def do_after_commit_and_raise(uow: UnitOfWork, work: AfterCommit) -> None:
+    async with uow.begin() as session:
+        after_commit(session, work)
+        raise LookupError

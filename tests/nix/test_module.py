@@ -247,3 +247,34 @@ def test_the_exposure_that_systemd_computes_is_small(
     result = analyze("security", "--offline=true", f"--threshold={most * 10:.0f}", unit_files[name])
     assert "Overall exposure level" in result.stdout
     assert result.returncode == 0, result.stdout
+
+
+def test_root_has_the_command_with_the_settings_secrets_and_user_of_the_services(
+    cases: dict[str, Any], tmp_path: Path
+) -> None:
+    told = tmp_path / "systemd-run"
+    told.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    told.chmod(0o755)
+    case = cases["remote"]
+    (folder,) = case["programs"]
+    done = subprocess.run(
+        [f"{folder}/groundwork", "users", "create-admin", "ada"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    arguments = done.stdout.splitlines()
+    unit = case["units"]["groundwork-migrate"]
+    for key, value in unit["environment"].items():
+        assert f"--setenv={key}={value}" in arguments
+    for credential in unit["serviceConfig"]["LoadCredential"]:
+        assert f"--property=LoadCredential={credential}" in arguments
+    assert f"--property=User={unit['serviceConfig']['User']}" in arguments
+    assert "--property=DynamicUser=true" in arguments
+    after = arguments[arguments.index("--") + 1 :]
+    assert after == [
+        unit["serviceConfig"]["ExecStart"].split()[0],
+        *("users", "create-admin", "ada"),
+    ]

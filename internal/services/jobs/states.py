@@ -79,7 +79,9 @@ async def succeed(session: AsyncSession, job: Job, result: object) -> None:
 
 async def fail(session: AsyncSession, job: Job, failure: Failure, policy: RetryPolicy) -> JobStatus:
     """Ends an attempt: failed, dead, queued again after a rest, or cancelled. Raises ClaimLost."""
-    error = failure.reason[:MAX_ERROR_CHARACTERS]
+    # Half of a surrogate pair, in some text from outside, is nothing that a database stores.
+    text = failure.reason.encode(errors="replace").decode()
+    error = text[:MAX_ERROR_CHARACTERS]
     if not failure.is_permanent and job.attempt < job.max_attempts:
         rest = max(policy.rest(_counted(job, policy)), failure.rest or timedelta())
         return await _again(session, job, utc_now() + rest, error=error)

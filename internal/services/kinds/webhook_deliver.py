@@ -11,16 +11,15 @@ from pydantic import Field, StringConstraints
 
 from internal.config.secrets import SecretError
 from internal.core.backoff import RetryPolicy
-from internal.core.caller import OPERATOR
 from internal.core.clock import utc_now
 from internal.core.context import current_trace_id
 from internal.core.errors import NotFound
 from internal.core.retry_after import parse_retry_after
 from internal.infra.outgoing_http import OutgoingError, Reply
-from internal.models.webhook_endpoint import WebhookEndpoint
 from internal.schemas.fields import Id
 from internal.schemas.shapes import Request
 from internal.services.jobs.kind import Execution, JobFailed, Kind, Queue, TryAgain
+from internal.services.webhook_endpoints import Target
 
 # For everything, from the name's resolution to the reply's end.
 TIMEOUT_SECONDS = 10.0
@@ -64,10 +63,10 @@ async def run(job: Execution[Payload]) -> dict[str, object]:
     return {"status": reply.status, "milliseconds": milliseconds}
 
 
-async def _open_endpoint(job: Execution[Payload]) -> tuple[WebhookEndpoint, str]:
+async def _open_endpoint(job: Execution[Payload]) -> tuple[Target, str]:
     endpoints = job.services.webhook_endpoints
     try:
-        endpoint = await endpoints.get(OPERATOR, job.payload.endpoint_id)
+        endpoint = await endpoints.target(job.payload.endpoint_id)
     except NotFound:
         raise JobFailed("there is no such endpoint") from None
     if endpoint.disabled:

@@ -29,6 +29,7 @@ from internal.services.kinds import KINDS
 from internal.services.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from internal.services.assembly import Services
@@ -146,12 +147,11 @@ class House:
         kind = Kind(**{"name": NAME, "payload": Nothing, "run": work, "retry": AT_ONCE, **options})
         return Runner(self.unit_of_work, {NAME: kind}, cast("Services", None))
 
-    def services(self, **settings: object) -> "Services":
-        """The services of the house under these settings."""
+    def services(self, redis: "Redis | None" = None, **settings: object) -> "Services":
+        """The services of the house under these settings, as one process has them."""
         changed = self.settings.model_copy(update=settings)
-        return assemble_services(
-            changed, self.unit_of_work, create_client(changed, connections=1, timeout=1)
-        )
+        redis = redis or create_client(changed, connections=1, timeout=1)
+        return assemble_services(changed, self.unit_of_work, redis)
 
     async def execute(self, kind: str, services: "Services", **payload: object) -> Job:
         """A job of one of the service's own kinds, and what came of its first attempt."""

@@ -111,6 +111,20 @@ async def test_a_failure_that_is_final_is_failed_with_its_reason(house: House) -
     assert (await house.job(job.id)).error == "there is no such endpoint"
 
 
+@pytest.mark.parametrize("error", [JobFailed, TryAgain])
+async def test_a_reason_that_no_database_stores_is_stored_without_what_is_no_text(
+    house: House, error: type[Exception]
+) -> None:
+    async def refuse(_execution: Execution[Nothing]) -> None:
+        raise error("it said \ud83d")
+
+    job = await house.enqueue()
+    await house.runner(refuse).run(job.id)
+    ended = await house.job(job.id)
+    assert ended.status == (FAILED if error is JobFailed else QUEUED)
+    assert ended.error == "it said ?"
+
+
 async def test_try_again_rests_at_least_as_long_as_it_asks_for(house: House) -> None:
     async def busy(_execution: Execution[Nothing]) -> None:
         raise TryAgain("429", after=timedelta(hours=1))

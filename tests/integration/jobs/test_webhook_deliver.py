@@ -6,16 +6,18 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from internal.core.caller import OPERATOR
 from internal.core.clock import utc_now
 from internal.core.signature import SignatureHeaders, canonical_request, is_signed_with
+from internal.infra.redis import create_client
 from internal.models.job import Job
 from internal.models.webhook_endpoint import WebhookEndpoint
 from internal.schemas.webhooks import NewWebhookEndpoint, WebhookEndpointChange
 from internal.services.assembly import Services
 from internal.services.kinds import webhook_deliver
+from internal.services.webhook_endpoints import Target
 from tests.integration.answering import Answer, Answering, answering, endless, plain, raw
 from tests.integration.jobs.house import FAILED, QUEUED, SUCCEEDED, House
 from tests.servers import free_port
@@ -178,6 +180,50 @@ async def test_an_endpoint_that_is_disabled_deleted_or_unknown_gets_nothing(
     for job in (deleted, unknown):
         assert (job.status, job.error) == (FAILED, "there is no such endpoint")
     assert server.received == []
+
+
+async def test_a_change_holds_from_the_next_delivery_on_in_every_process(house: House) -> None:
+    redis = create_client(house.settings, connections=2, timeout=5)
+    one, other = (house.services(redis, webhook_allowed_networks=LOOPBACK) for _ in range(2))
+    async with redis, answering(plain()) as server:
+        endpoint, _ = await endpoint_at(one, server.port)
+        assert (await deliver(house, other, endpoint.id)).status == SUCCEEDED
+        async with one.unit_of_work.begin() as session:
+            _, secret = await one.webhook_endpoints.rotate(session, OPERATOR, endpoint.id)
+        assert other.webhook_endpoints.open(await target(other, endpoint.id)) == secret
+        change = WebhookEndpointChange(disabled=True)
+        await one.webhook_endpoints.update(OPERATOR, endpoint.id, change)
+        assert (await deliver(house, other, endpoint.id)).status == FAILED
+        await one.webhook_endpoints.delete(OPERATOR, endpoint.id)
+        assert (await deliver(house, other, endpoint.id)).error == "there is no such endpoint"
+    assert len(server.received) == 1
+
+
+async def test_a_change_that_is_rolled_back_is_none(house: House, services: Services) -> None:
+    endpoint, secret = await endpoint_at(services, free_port())
+    async with services.unit_of_work.begin() as session:
+        await services.webhook_endpoints.rotate(session, OPERATOR, endpoint.id)
+        await session.rollback()
+    assert services.webhook_endpoints.open(await target(services, endpoint.id)) == secret
+
+
+async def test_deliveries_read_the_endpoint_once_and_no_secret_is_in_redis(house: House) -> None:
+    redis = create_client(house.settings, connections=2, timeout=5)
+    services = house.services(redis, webhook_allowed_networks=LOOPBACK)
+    async with redis, answering(plain()) as server:
+        endpoint, secret = await endpoint_at(services, server.port)
+        await deliver(house, services, endpoint.id)
+        async with house.unit_of_work.begin() as session:  # behind the service's back
+            await session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id == endpoint.id))
+        assert (await deliver(house, services, endpoint.id)).status == SUCCEEDED
+        stored = [str(await redis.get(key)) for key in await redis.keys("cache:*")]
+    assert len(stored) == 1
+    assert secret not in stored[0]
+    assert "ENC(" in stored[0]
+
+
+async def target(services: Services, endpoint_id: int) -> Target:
+    return await services.webhook_endpoints.target(endpoint_id)
 
 
 async def test_a_secret_that_this_process_cannot_open_is_left_for_another_attempt(

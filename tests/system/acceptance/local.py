@@ -1,7 +1,7 @@
 """`make acceptance`: the suite on processes of this machine, with all that they allow.
 
-A database, a Redis, two replicas, and HAProxy before them with deploy/haproxy.cfg, where it is
-installed; without it, the suite runs on the first replica, and nothing is restarted in turn.
+A database, a Redis, a worker, two replicas, and HAProxy before them with deploy/haproxy.cfg, where
+it is installed; without it, the suite runs on the first replica, and nothing is restarted in turn.
 """
 
 import os
@@ -32,6 +32,15 @@ def adopt(server: Server, folder: Path) -> Process:
     )
     process.start()
     return process
+
+
+def worker(folder: Path, settings: dict[str, str]) -> Process:
+    """Ready when its metrics are; its logs and exports are where the replicas' are."""
+    port = free_port()
+    environment = command.environment(folder, {"APP_ENV": "dev", "METRICS_PORT": port, **settings})
+    url = f"http://{HOST}:{port}/metrics"
+    run = [command.GROUNDWORK, "worker", "--concurrency", "1"]
+    return Process.describe(folder / "worker.json", run, environment, url)
 
 
 def replica(folder: Path, number: int, settings: dict[str, str]) -> tuple[Process, int]:
@@ -66,6 +75,7 @@ def main(arguments: list[str]) -> int:
             for key, value in command.environment(folder, {}).items()
             if key in {"AES_SECRET", "JWT_SECRET"}
         }
+        settings["EXPORT_DIR"] = str(folder / "exports")
         migrated = command.run(command.environment(folder, {**settings}), "migrate")
         if migrated.returncode != 0:
             sys.stderr.write(migrated.stderr)
@@ -82,8 +92,13 @@ def main(arguments: list[str]) -> int:
         replicas = [replica(folder, number, settings) for number in (1, 2)]
         for process, _ in replicas:
             start(process)
+        parts["WORKER"] = start(worker(folder, settings))
 
-        given = {**os.environ, "REPLICA_URL": f"http://{HOST}:{replicas[0][1]}"}
+        given = {
+            **os.environ,
+            "REPLICA_URL": f"http://{HOST}:{replicas[0][1]}",
+            "GROUNDWORK": replicas[0][0].line("run"),
+        }
         for part, process in parts.items():
             given |= lines(part, process)
         if binary := haproxy():

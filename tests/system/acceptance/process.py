@@ -1,5 +1,7 @@
 """A process that command lines start, end, freeze and restart: `python -m … VERB FILE`.
 
+`run` is another one like it: the same program, with the arguments that follow.
+
 FILE is JSON: `command`, `environment`, `ready` (the host and port, or the URL, that answers then).
 Its process id is kept beside it, its output too.
 """
@@ -61,7 +63,15 @@ class Process:
             time.sleep(0.05)
 
     def kill(self) -> None:
+        """With the children that it has: a worker's would live on."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.killpg(self._pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
+
+    def run(self, *arguments: str) -> None:
+        description = json.loads(self._file.read_text())
+        program = description["command"][0]
+        os.execve(program, [program, *arguments], description["environment"])
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
@@ -114,12 +124,12 @@ def answers(ready: str) -> bool:
         return False
 
 
-def main(verb: str, file: str) -> None:
+def main(verb: str, file: str, *arguments: str) -> None:
     verbs: dict[str, Any] = {
         name: getattr(Process, name)
-        for name in ("start", "kill", "stop", "restart", "freeze", "thaw")
+        for name in ("start", "kill", "stop", "restart", "freeze", "thaw", "run")
     }
-    verbs[verb](Process(Path(file)))
+    verbs[verb](Process(Path(file)), *arguments)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Lines:
 
     @property
     def raw(self) -> bytes:
+        flush_lines()
         self._raw += self.read()
         return self._raw
 
@@ -69,6 +70,12 @@ async def serving(
             yield Served(app, http)
     finally:
         forget_logging()
+
+
+def flush_lines() -> None:
+    """Lines are written by a thread, a moment later."""
+    for handler in logger._core.handlers.values():  # type: ignore[attr-defined]
+        handler._sink._stream._lines.flush()
 
 
 def forget_logging() -> None:

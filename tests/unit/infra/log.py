@@ -1,7 +1,7 @@
 """Logging of this process into a stream of the test's own."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -14,9 +14,11 @@ from tests.unit.http.serving import forget_logging
 class Log:
     def __init__(self) -> None:
         self.stream = BytesIO()
+        self.flush: Callable[[], None] = lambda: None
 
     @property
     def raw(self) -> bytes:
+        self.flush()
         return self.stream.getvalue()
 
     @property
@@ -37,6 +39,7 @@ class Log:
 def logging_of(settings: Settings) -> Generator[Log]:
     log = Log()
     lines = create_line_log(settings, log.stream)
+    log.flush = lines.flush
     install_logging(lines, settings)
     try:
         yield log

@@ -1,6 +1,8 @@
 """LOG_DIR: a file a process and UTC day, kept 30 days; a folder that fails stops nothing."""
 
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -8,8 +10,8 @@ from typing import Self
 import pytest
 from loguru import logger
 
-from internal.infra import logging as log_module
-from internal.infra.logging import KEEP_DAYS, DailyFile
+from internal.infra import daily_file
+from internal.infra.daily_file import KEEP_DAYS, DailyFile
 from tests.conftest import MakeSettings
 from tests.unit.infra.log import logging_of
 
@@ -27,9 +29,13 @@ class Calendar(datetime):
 
 @pytest.fixture
 def calendar(monkeypatch: pytest.MonkeyPatch) -> type[Calendar]:
-    monkeypatch.setattr(log_module, "datetime", Calendar)
+    monkeypatch.setattr(daily_file, "datetime", Calendar)
     monkeypatch.setattr(Calendar, "today_utc", Calendar.today_utc)
     return Calendar
+
+
+def tell_nobody(level: str, text: str) -> None:
+    raise AssertionError(f"{level} {text}")
 
 
 def name_of(day: str) -> str:
@@ -47,6 +53,7 @@ def test_a_line_is_in_the_file_as_it_is_on_stdout(
     for log_format in ("json", "text"):
         with logging_of(make_settings(LOG_DIR=folder, LOG_FORMAT=log_format)) as log:
             logger.info("x")
+            log.flush()
             (path,) = folder.iterdir()
             assert path.read_bytes() == log.raw  # at once, and not when it is closed
         path.unlink()
@@ -54,8 +61,8 @@ def test_a_line_is_in_the_file_as_it_is_on_stdout(
 
 def test_a_file_is_named_by_day_and_process_and_added_to(tmp_path: Path) -> None:
     for line in (b"one\n", b"two\n"):
-        file = DailyFile(tmp_path)
-        file.write(line)
+        file = DailyFile(tmp_path, tell_nobody)
+        file.write([line])
         file.close()
     today = datetime.now(UTC).date().isoformat()
     assert contents(tmp_path) in (
@@ -65,11 +72,11 @@ def test_a_file_is_named_by_day_and_process_and_added_to(tmp_path: Path) -> None
 
 
 def test_at_midnight_utc_the_next_file_begins(tmp_path: Path, calendar: type[Calendar]) -> None:
-    file = DailyFile(tmp_path)
-    file.write(b"before\n")
+    file = DailyFile(tmp_path, tell_nobody)
+    file.write([b"before\n"])
     calendar.today_utc += timedelta(minutes=1)
-    file.write(b"after\n")
-    file.write(b"and later\n")
+    file.write([b"after\n"])
+    file.write([b"and later\n"])
     file.close()
     assert contents(tmp_path) == {
         name_of("2024-02-28"): b"before\n",
@@ -86,8 +93,8 @@ def test_files_are_kept_for_30_days_those_of_other_processes_too(
     others = ["groundwork-.log", "groundwork-0-notes.log", "other-2020-01-01.1.log", "a.txt"]
     for name in (*kept, *old, *others):
         (tmp_path / name).touch()
-    file = DailyFile(tmp_path)
-    file.write(b"x\n")
+    file = DailyFile(tmp_path, tell_nobody)
+    file.write([b"x\n"])
     file.close()
     assert contents(tmp_path).keys() == {*kept, *others, name_of("2024-02-28")}
 
@@ -95,51 +102,74 @@ def test_files_are_kept_for_30_days_those_of_other_processes_too(
 def test_old_files_go_at_each_midnight_and_not_only_at_the_start(
     tmp_path: Path, calendar: type[Calendar]
 ) -> None:
-    file = DailyFile(tmp_path)
+    file = DailyFile(tmp_path, tell_nobody)
     for _ in range(KEEP_DAYS + 5):
-        file.write(b"x\n")
+        file.write([b"x\n"])
         calendar.today_utc += timedelta(days=1)
     file.close()
     assert len(contents(tmp_path)) == KEEP_DAYS + 1  # today and the 30 days before
 
 
-def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nothing(
-    make_settings: MakeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_folder_that_cannot_be_written_is_said_once_on_stdout_and_stops_nothing(
+    make_settings: MakeSettings, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    settings = make_settings(LOG_DIR=tmp_path / "file" / "logs")
-    with logging_of(settings) as log:
+    with logging_of(make_settings(LOG_DIR=tmp_path / "file" / "logs")) as log:
         for number in range(3):
             logger.info("{}", number)
-    assert [event["message"] for event in log.events] == ["0", "1", "2"]
-    assert capsys.readouterr().err == (
-        f"LOG_DIR {tmp_path}/file/logs: Not a directory; lines go to stdout alone today\n"
+            log.flush()
+    first, said, *rest = log.events
+    assert [event["message"] for event in (first, *rest)] == ["0", "1", "2"]
+    assert said["level"] == "WARNING"
+    assert said["message"] == (
+        f"LOG_DIR {tmp_path}/file/logs: Not a directory; lines go to stdout alone"
     )
 
 
-def test_a_disk_that_is_full_is_said_once_and_tried_again_tomorrow(
-    tmp_path: Path, calendar: type[Calendar], capsys: pytest.CaptureFixture[str]
+def test_a_disk_that_is_full_is_said_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calendar: type[Calendar]
 ) -> None:
-    file = DailyFile(tmp_path)
-    file.write(b"before\n")
-    assert file._file is not None
-    file._file.close()
-    with Path("/dev/full").open("ab", buffering=0) as full:
-        file._file = full
-        for _ in range(3):
-            file.write(b"lost\n")
-    assert capsys.readouterr().err == (
-        f"LOG_DIR {tmp_path}: No space left on device; lines go to stdout alone today\n"
-    )
-    calendar.today_utc += timedelta(days=1)
-    file.write(b"tomorrow\n")
+    path = tmp_path / name_of("2024-02-28")
+    path.symlink_to("/dev/full")
+    said: list[str] = []
+    file = DailyFile(tmp_path, lambda level, text: said.append(f"{level} {text}"))
+    for _ in range(3):
+        file.write([b"lost\n", b"lost\n"])
+    path.unlink()
+    file.write([b"lost, too: it is not yet time\n"])
+    assert not path.exists()
+    monkeypatch.setattr(daily_file, "RETRY_SECONDS", 0.0)
+    file._retry_at = 0.0
+    file.write([b"written\n"])
     file.close()
-    assert contents(tmp_path)[name_of("2024-02-29")] == b"tomorrow\n"
+    assert path.read_bytes() == b"written\n"
+    assert said == [
+        f"WARNING LOG_DIR {tmp_path}: No space left on device; lines go to stdout alone",
+        f"INFO LOG_DIR {tmp_path}: written again, 7 lines are not",
+    ]
+
+
+def test_a_disk_that_fills_up_within_a_line_leaves_no_half_of_it(tmp_path: Path) -> None:
+    """By a limit of the process, which anybody may set: the disk's end comes to the same."""
+    program = """
+import resource, sys
+from pathlib import Path
+from internal.infra.daily_file import DailyFile
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+file = DailyFile(Path(sys.argv[1]), lambda level, text: print(level, text))
+for _ in range(20):
+    file.write([b"x" * 299 + b"\\n"])
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"WARNING LOG_DIR {tmp_path}: File too large; lines go to stdout alone\n"
+    (content,) = contents(tmp_path).values()
+    assert content == (b"x" * 299 + b"\n") * 3
 
 
 def test_closing_twice_and_without_a_line_is_fine(tmp_path: Path) -> None:
-    file = DailyFile(tmp_path)
+    file = DailyFile(tmp_path, tell_nobody)
     file.close()
-    file.write(b"x\n")
+    file.write([b"x\n"])
     file.close()
     file.close()

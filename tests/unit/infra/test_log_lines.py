@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from internal.core.context import set_trace_id
-from internal.infra.logging import as_text, create_line_log, encode_json, timestamp
+from internal.infra.log_format import as_text, encode_json, timestamp
 from tests.conftest import MakeSettings
 from tests.unit.infra.log import Log, logging_of
 
@@ -166,10 +166,3 @@ def test_a_timestamp_is_utc_to_the_microsecond(seconds: float) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", written)
     drift = datetime.fromisoformat(written) - datetime.fromtimestamp(seconds, UTC)
     assert abs(drift) <= timedelta(microseconds=1)
-
-
-def test_each_line_is_out_at_once(make_settings: MakeSettings, tmp_path: Path) -> None:
-    """A container's log must not wait for a buffer to fill."""
-    with (tmp_path / "out").open("wb") as stream:
-        create_line_log(make_settings(), stream).write(b"{}\n")
-        assert (tmp_path / "out").read_bytes() == b"{}\n"

@@ -107,9 +107,22 @@ async def test_sql_is_in_the_log_with_debug_and_never_its_values(
 ) -> None:
     settings = make_settings(DEBUG=debug, LOG_LEVEL="DEBUG")
     with logging_of(settings) as log:
+        set_trace_id("f" * 32)
         await select(create_engine(settings))
+        set_trace_id("")
     assert (b"SELECT ?" in log.raw) == shown
     assert b"hunter2" not in log.raw
+
+
+@pytest.mark.anyio
+async def test_the_backgrounds_sql_of_every_second_is_not_in_the_log(
+    make_settings: MakeSettings,
+) -> None:
+    settings = make_settings(DEBUG=True, LOG_LEVEL="DEBUG")
+    with logging_of(settings) as log:
+        await select(create_engine(settings))
+        logging.getLogger("sqlalchemy.engine.Engine").warning("a warning is")
+    assert [event["message"] for event in log.events] == ["a warning is"]
 
 
 @pytest.mark.anyio

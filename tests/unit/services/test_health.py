@@ -82,8 +82,7 @@ async def lines(make_settings: MakeSettings, anyio_backend: object) -> AsyncGene
 
     def read() -> bytes:
         nonlocal position
-        stream.seek(position)
-        new = stream.read()
+        new = stream.getvalue()[position:]
         position += len(new)
         return new
 

@@ -1,0 +1,80 @@
+"""Latency at half of the highest rate, and what a request costs with one worker and with two."""
+
+import asyncio
+import os
+import statistics
+from pathlib import Path
+
+from tests.benchmarks.load import request, send_at_rate
+from tests.benchmarks.processes import (
+    CLIENT_CORE,
+    cpu_seconds,
+    embedded,
+    family,
+    migrate,
+    production,
+    python,
+    running,
+)
+from tests.benchmarks.table import Row
+from tests.benchmarks.wrk import ROUNDS, SECONDS, Target, requests_per_second, requests_sent
+from tests.servers import HOST, MariaDB, Redis, free_port
+
+
+def measure(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
+    return [_latency(folder), _scaling(folder, database, redis)]
+
+
+def _latency(folder: Path) -> Row:
+    port = free_port()
+    command = python("-m", "tests.benchmarks.service")
+    with running(command, embedded(folder, port), port, "/hello"):
+        highest = requests_per_second(Target(f"http://{HOST}:{port}/hello"))
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {int(CLIENT_CORE)})
+        try:
+            rounds = [_milliseconds(port, highest / 2) for _ in range(ROUNDS)]
+        finally:
+            os.sched_setaffinity(0, cores)
+    p50, p99 = (statistics.median(column) for column in zip(*rounds, strict=True))
+    return Row(
+        f"p99 of trivial JSON at {highest / 2:.0f} requests/s",
+        f"{p99:.2f} ms",
+        f"p50: {p50:.2f} ms",
+        "below 3",
+        p99 / p50,
+    )
+
+
+def _milliseconds(port: int, rate: float) -> tuple[float, float]:
+    sent = asyncio.run(send_at_rate(HOST, port, [request("GET", "/hello")], rate, SECONDS))
+    if set(sent.statuses) != {200}:
+        raise SystemExit(f"replies: {sent.statuses}")
+    percentiles = statistics.quantiles(sent.latencies, n=100)
+    return percentiles[49] * 1000, percentiles[98] * 1000
+
+
+def _scaling(folder: Path, database: MariaDB, redis: Redis) -> Row:
+    one, two = (_cpu_per_request(folder, database, redis, workers) for workers in (1, 2))
+    return Row(
+        "processor time of a trivial request, two workers",
+        f"{two:.0f} us",
+        f"one worker: {one:.0f} us",
+        "about 1",
+        two / one,
+    )
+
+
+def _cpu_per_request(folder: Path, database: MariaDB, redis: Redis, workers: int) -> float:
+    """Microseconds, of all processes of the service, which all run on the same core."""
+    port = free_port()
+    env = production(folder, port, database, redis, WORKERS=str(workers))
+    migrate(env)
+    taken = []
+    with running(python("-m", "tests.benchmarks.service"), env, port, "/readyz") as (process, _):
+        for _ in range(ROUNDS):
+            before = sum(map(cpu_seconds, family(process.pid)))
+            count = requests_sent(Target(f"http://{HOST}:{port}/hello"))
+            after = sum(map(cpu_seconds, family(process.pid)))
+            taken.append((after - before) / count * 1e6)
+    return statistics.median(taken)
