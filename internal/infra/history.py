@@ -23,7 +23,6 @@ _BOUNDS = FAMILIES[_REQUESTS].bounds
 class Interval:
     """What ended between two samples. Args: routes: of each its requests and their seconds."""
 
-    ended_at: float
     seconds: float
     buckets: list[float]
     routes: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -55,6 +54,7 @@ class History:
         self._collect = collect
         self._intervals: deque[Interval] = deque(maxlen=SAMPLES)
         self._seen: dict[tuple[str, ...], list[float]] = {}
+        self._is_begun = False
         self._sampled_at = 0.0
 
     @property
@@ -68,9 +68,8 @@ class History:
                 await asyncio.sleep(INTERVAL_SECONDS)
 
     def sample(self) -> None:
-        now = time.time()
-        is_first = not self._sampled_at
-        interval = Interval(now, max(now - self._sampled_at, 0.001), [0.0] * (len(_BOUNDS) + 1))
+        now = time.monotonic()
+        interval = Interval(now - self._sampled_at, [0.0] * (len(_BOUNDS) + 1))
         for labels, series in self._collect().families[_REQUESTS].items():
             seen = self._seen.get(labels, [0.0] * len(series.figures))
             # A process that was replaced may have taken a second of its figures with it.
@@ -78,9 +77,9 @@ class History:
             self._seen[labels] = list(series.figures)
             if any(grown):
                 _add(interval, labels, grown)
-        self._sampled_at = now
-        if not is_first:
+        if self._is_begun:
             self._intervals.append(interval)
+        self._sampled_at, self._is_begun = now, True
 
     def slowest(self, limit: int) -> list[RouteTime]:
         """The routes whose requests took the longest on average, of all that is remembered."""
