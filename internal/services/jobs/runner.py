@@ -114,6 +114,8 @@ class Runner:
         # What is raised after the completion has no say any more.
         if attempt.is_complete or isinstance(outcome, JobStatus):
             return JobStatus.SUCCEEDED
+        if outcome is Interrupted.TIMED_OUT:
+            current_failed(TimeoutError())
         status = JobStatus.CANCELLED
 
         async def write(session: AsyncSession) -> None:
