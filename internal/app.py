@@ -39,6 +39,7 @@ from internal.middlewares.compression import CompressionMiddleware
 from internal.middlewares.cors import CORSMiddleware
 from internal.middlewares.frame import FrameMiddleware
 from internal.middlewares.timeout import TimeoutMiddleware
+from internal.middlewares.tracing import TracingMiddleware
 
 # The features. A router added here is served; what every service has comes after them.
 ROUTERS: Sequence[APIRouter] = (
@@ -136,6 +137,7 @@ def _outer_middlewares(settings: Settings, lines: LineLog, counted: Metrics) -> 
             write=lines.write if access_is_logged else None,
             metrics=counted if settings.metrics_enabled else None,
         ),
+        *([Middleware(TracingMiddleware)] if settings.otel_exporter_otlp_endpoint else []),
         *([Middleware(CORSMiddleware, origins=origins)] if origins else []),
         Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
     ]

@@ -23,6 +23,7 @@ from internal.infra.metrics_sharing import Sharing, open_metrics
 from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.redis import TIMEOUT_SECONDS, create_client, open_redis
 from internal.infra.task_manager import open_task_manager
+from internal.infra.tracing import Tracing, open_tracing
 from internal.services.assembly import Services, assemble_services
 from internal.services.health import (
     PROBE_TIMEOUT_SECONDS,
@@ -83,17 +84,17 @@ async def open_resources(settings: Settings, stack: AsyncExitStack, metrics: Met
         StartError: a part cannot start.
     """
     start = StepLog()
-    core = await open_core(settings, stack, metrics, start.done)
+    core = await open_core("api", settings, stack, metrics, start.done)
     tasks = await stack.enter_async_context(open_task_manager(settings.shutdown_grace_seconds))
     start.done("async task manager")
     if settings.jobs_backend == "embedded":
-        runner = Runner(core.unit_of_work, KINDS, core.services, metrics)
+        runner = Runner(core.unit_of_work, KINDS, core.services, metrics, core.tracing)
         publish = embedded_publish(tasks, runner.run)
     else:
         publish = await stack.enter_async_context(open_celery(settings))
     await stack.enter_async_context(running(_dispatcher(core, publish).run()))
     if settings.scheduler_enabled:
-        leader = scheduler_leader(core.services, core.leases, metrics)
+        leader = scheduler_leader(core.services, core.leases, metrics, core.tracing)
         await stack.enter_async_context(running(leader.run()))
         start.done("scheduler")
     health = await stack.enter_async_context(_open_health(settings))
@@ -104,6 +105,7 @@ async def open_resources(settings: Settings, stack: AsyncExitStack, metrics: Met
     return Resources(
         settings=settings,
         metrics=metrics,
+        tracing=core.tracing,
         database=core.database,
         redis=core.redis,
         ids=core.ids,
@@ -132,6 +134,7 @@ async def _open_history(settings: Settings, metrics: Metrics, stack: AsyncExitSt
 class Core:
     """What every process has that works on our data: replicas, workers, the scheduler."""
 
+    tracing: Tracing
     database: AsyncEngine
     redis: Redis
     ids: Snowflake
@@ -140,22 +143,27 @@ class Core:
     services: Services
 
 
-async def open_core(
+async def open_core(  # noqa: PLR0913 - all that processes differ in
+    process: str,
     settings: Settings,
     stack: AsyncExitStack,
     metrics: Metrics,
     done: Callable[[str], None] = lambda _part: None,
+    *,
     redis: Redis | None = None,
 ) -> Core:
     """Raises StartError.
 
     Args:
+        process: its kind: api, worker or scheduler.
         redis: a client to use and close; None: one that has been answered.
     """
+    tracing = await stack.enter_async_context(open_tracing(settings, process))
     database = await stack.enter_async_context(open_database(settings, metrics))
     done("database")
     redis = await stack.enter_async_context(redis or open_redis(settings, metrics))
     done("redis")
+    tracing.watch(database, redis)
     ids = Snowflake(settings.snowflake_node_id)
     unit_of_work = UnitOfWork(database, ids)
     leases = Leases(unit_of_work)
@@ -163,7 +171,7 @@ async def open_core(
     done("snowflake ids")
     services = assemble_services(settings, unit_of_work, redis, metrics)
     done("signature authentication")
-    return Core(database, redis, ids, leases, unit_of_work, services)
+    return Core(tracing, database, redis, ids, leases, unit_of_work, services)
 
 
 @asynccontextmanager
@@ -174,8 +182,8 @@ async def open_run(
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         await stack.enter_async_context(open_metrics(metrics, sharing))
-        core = await open_core(settings, stack, metrics)
-        yield Runner(core.unit_of_work, KINDS, core.services, metrics).run
+        core = await open_core("worker", settings, stack, metrics)
+        yield Runner(core.unit_of_work, KINDS, core.services, metrics, core.tracing).run
 
 
 @asynccontextmanager
@@ -186,11 +194,11 @@ async def open_scheduler(settings: Settings, sharing: Sharing) -> AsyncGenerator
         await stack.enter_async_context(open_metrics(metrics, sharing))
         # Redis is at hand for services that know it, and not asked: a scheduler starts without.
         redis = create_client(settings, connections=1, timeout=TIMEOUT_SECONDS)
-        core = await open_core(settings, stack, metrics, redis=redis)
+        core = await open_core("scheduler", settings, stack, metrics, redis=redis)
         if settings.jobs_backend == "celery":
             publish = await stack.enter_async_context(open_celery(settings))
             await stack.enter_async_context(running(_dispatcher(core, publish).run()))
-        leader = scheduler_leader(core.services, core.leases, metrics)
+        leader = scheduler_leader(core.services, core.leases, metrics, core.tracing)
         await stack.enter_async_context(running(leader.run()))
         _log.info("ready")
         yield

@@ -2,10 +2,12 @@ def scheduler() -> None:
     """Run the periodic jobs until SIGTERM or SIGINT, when no other process does."""
     import asyncio
 
+    from internal.infra.quick_start import leave_metrics_sdk
     from internal.infra.stop_signals import STOP_SIGNALS, exit_cleanly_on_signals
 
     exit_cleanly_on_signals()  # until the loop takes them over
 
+    leave_metrics_sdk()
     from internal.cli.loading import settings_with_logging
     from internal.infra.metrics_sharing import Sharing, open_sharing
     from internal.lifespan import open_scheduler

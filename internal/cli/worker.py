@@ -18,10 +18,12 @@ def worker(
 
     from internal.cli.loading import settings_with_logging
     from internal.core.errors import StartError
+    from internal.infra.quick_start import leave_metrics_sdk
     from internal.infra.stop_signals import exit_cleanly_on_signals
 
     exit_cleanly_on_signals()  # until the worker takes them over
 
+    leave_metrics_sdk()
     from internal.infra.celery import QUEUES, create_celery
 
     names = [name.strip() for name in queues.split(",") if name.strip()]

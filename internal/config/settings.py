@@ -5,6 +5,7 @@ Where values come from is `load_config`'s business.
 
 import re
 from enum import StrEnum
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -193,8 +194,8 @@ class Settings(BaseModel):
         default=None, ge=1, le=65535, description="a port of its own for /metrics"
     )
     ops_enabled: bool = Field(default=True, description="serve the operations page, /ops")
-    otel_exporter_otlp_endpoint: str | None = Field(
-        default=None, description="where traces go; none are made if unset"
+    otel_exporter_otlp_endpoint: SecretStr | None = _secret(
+        "the OTLP collector that traces go to, http:// or https://; none are made if unset"
     )
 
     @field_validator("aes_secret")
@@ -232,6 +233,17 @@ class Settings(BaseModel):
     def _is_broker(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not re.match(r"(redis|rediss|amqp|amqps)://", value.get_secret_value()):
             raise ValueError("not a broker: redis://, rediss://, amqp:// or amqps:// is expected")
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _is_collector(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        if not re.match(r"https?://[^/?#\s]+", value.get_secret_value()):
+            raise ValueError("not a collector: http:// or https:// and a host is expected")
+        if find_spec("opentelemetry.sdk") is None or find_spec("opentelemetry.exporter") is None:
+            raise ValueError("this build is without the extra `otel`: install it or unset the key")
         return value
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from internal.dao.scheduler_ticks import SchedulerTickDAO
 from internal.infra.database import DATABASE_AWAY, is_away
 from internal.infra.scheduler import PeriodicJob, Scheduler
+from internal.infra.tracing import OFF, Tracing
 from internal.services.leases import HeldLease, LeaseLost, Leases
 from internal.services.unit_of_work import UnitOfWork
 
@@ -37,11 +38,16 @@ class Periodic:
     """Runs effects under a lease, see `Leader`."""
 
     def __init__(
-        self, unit_of_work: UnitOfWork, leases: Leases, effects: Sequence[PeriodicEffect]
+        self,
+        unit_of_work: UnitOfWork,
+        leases: Leases,
+        effects: Sequence[PeriodicEffect],
+        tracing: Tracing = OFF,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._leases = leases
         self._effects = effects
+        self._tracing = tracing
 
     @asynccontextmanager
     async def lead(self, lease: HeldLease, step_down: Callable[[], None]) -> AsyncGenerator[None]:
@@ -77,6 +83,10 @@ class Periodic:
         Raises:
             LeaseLost: nothing has happened.
         """
+        with self._tracing.tick(effect.name):
+            await self._run(effect, lease, scheduled_at)
+
+    async def _run(self, effect: PeriodicEffect, lease: HeldLease, scheduled_at: datetime) -> None:
         async with self._unit_of_work.begin() as session:
             # Whoever leads waits here for each other: what is not known now is not doubled.
             await self._leases.require(session, lease)

@@ -9,6 +9,7 @@ from internal.infra.history import History
 from internal.infra.metrics import Metrics
 from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.task_manager import TaskManager
+from internal.infra.tracing import Tracing
 from internal.services.assembly import Services
 from internal.services.health import Health
 from internal.services.jobs.watch import JobWatch
@@ -29,6 +30,7 @@ class Resources:
 
     settings: Settings
     metrics: Metrics
+    tracing: Tracing
     database: AsyncEngine
     redis: Redis
     ids: Snowflake

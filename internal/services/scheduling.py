@@ -8,6 +8,7 @@ from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal.infra.metrics import Metrics
+from internal.infra.tracing import OFF, Tracing
 from internal.services.assembly import Services
 from internal.services.jobs import states
 from internal.services.jobs.backlog import Backlog
@@ -44,10 +45,12 @@ def periodic_effects(services: Services) -> Sequence[PeriodicEffect]:
     )
 
 
-def scheduler_leader(services: Services, leases: Leases, metrics: Metrics) -> Leader:
+def scheduler_leader(
+    services: Services, leases: Leases, metrics: Metrics, tracing: Tracing = OFF
+) -> Leader:
     backlog = Backlog(metrics, KINDS)
     told = PeriodicEffect("backlog", BACKLOG_EVERY, backlog.tell)
-    periodic = Periodic(services.unit_of_work, leases, (*periodic_effects(services), told))
+    periodic = Periodic(services.unit_of_work, leases, (*periodic_effects(services), told), tracing)
 
     @asynccontextmanager
     async def lead(lease: HeldLease, step_down: Callable[[], None]) -> AsyncGenerator[None]:

@@ -15,6 +15,7 @@ from internal.core.backoff import RetryPolicy
 from internal.core.context import set_trace_id
 from internal.core.job_status import JobStatus
 from internal.infra.metrics import OTHER, Metrics
+from internal.infra.tracing import OFF, Tracing, current_failed
 from internal.models.job import Job
 from internal.services.jobs import states
 from internal.services.jobs.attempt import Attempt, Interrupted
@@ -49,11 +50,13 @@ class Runner:
         kinds: Mapping[str, Kind[Any]],
         services: "Services",
         metrics: Metrics | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._kinds = kinds
         self._services = services
         self._metrics = metrics
+        self._tracing = tracing
         self._holder = new_holder()
 
     async def run(self, job_id: int) -> JobStatus | None:
@@ -69,7 +72,9 @@ class Runner:
         set_trace_id(job.trace_id)
         started = time.perf_counter()
         try:
-            status = await self._execute(job)
+            with self._tracing.job(job.kind, job.id, job.attempt) as span:
+                status = await self._execute(job)
+                span.set_attribute("job.status", status)
         except ClaimLost:
             _log.bind(job_id=job.id, attempt=job.attempt).warning("the job was taken away")
             return None
@@ -109,6 +114,8 @@ class Runner:
         # What is raised after the completion has no say any more.
         if attempt.is_complete or isinstance(outcome, JobStatus):
             return JobStatus.SUCCEEDED
+        if outcome is Interrupted.TIMED_OUT:
+            current_failed(TimeoutError())
         status = JobStatus.CANCELLED
 
         async def write(session: AsyncSession) -> None:
@@ -132,11 +139,14 @@ class Runner:
         except ClaimLost:
             raise
         except JobFailed as error:
+            current_failed(error)
             return Failure(str(error), is_permanent=True)
         except TryAgain as error:
+            current_failed(error)
             return Failure(str(error), rest=error.after)
         except Exception as error:  # noqa: BLE001 - whatever the kind's function raises is its outcome
             _log.bind(job_id=job.id, kind=job.kind, attempt=job.attempt).exception("job failed")
+            current_failed(error)
             return Failure(f"{type(error).__name__}; the log tells more")
 
     async def _perform(self, kind: Kind[Any] | None, attempt: Attempt) -> JobStatus | Interrupted:

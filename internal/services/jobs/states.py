@@ -16,6 +16,7 @@ from internal.core.job_status import RETRIABLE, JobStatus
 from internal.dao.job_events import JobEventDAO
 from internal.dao.jobs import JobDAO
 from internal.dao.outbox_entries import OutboxEntryDAO
+from internal.infra import tracing
 from internal.models.job import Job
 
 CLAIM_LASTS = timedelta(seconds=30)
@@ -48,6 +49,7 @@ async def enqueue(session: AsyncSession, job: Job) -> Job:
     await JobDAO(session).create(job)
     _tell(session, job, JobStatus.QUEUED)
     OutboxEntryDAO(session).add(job.id, job.queue, job.next_run_at)
+    tracing.submitted(job.kind, job.id)
     return job
 
 

@@ -1,12 +1,12 @@
 """`webhook.deliver`: an event, POSTed to a webhook endpoint and signed with its secret."""
 
 import json
-import random
 import time
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
+from opentelemetry.trace import SpanKind
 from pydantic import Field, StringConstraints
 
 from internal.config.secrets import SecretError
@@ -15,6 +15,7 @@ from internal.core.clock import utc_now
 from internal.core.context import current_trace_id
 from internal.core.errors import NotFound
 from internal.core.retry_after import parse_retry_after
+from internal.infra import tracing
 from internal.infra.outgoing_http import OutgoingError, Reply
 from internal.schemas.fields import Id
 from internal.schemas.shapes import Request
@@ -46,13 +47,15 @@ async def run(job: Execution[Payload]) -> dict[str, object]:
     endpoint, secret = await _open_endpoint(job)
     started = time.perf_counter()
     try:
-        reply = await job.services.outgoing_http.post(
-            endpoint.url,
-            _body(job),
-            _headers(job),
-            total_timeout=TIMEOUT_SECONDS,
-            auth=SignedAuth(endpoint.client_id, secret),
-        )
+        with tracing.within("POST", SpanKind.CLIENT, {"http.request.method": "POST"}) as span:
+            reply = await job.services.outgoing_http.post(
+                endpoint.url,
+                _body(job),
+                _headers(job),
+                total_timeout=TIMEOUT_SECONDS,
+                auth=SignedAuth(endpoint.client_id, secret),
+            )
+            span.set_attribute("http.response.status_code", reply.status)
     except OutgoingError as error:
         if error.is_permanent:
             raise JobFailed(str(error)) from error
@@ -85,13 +88,11 @@ def _body(job: Execution[Payload]) -> bytes:
 
 
 def _headers(job: Execution[Payload]) -> dict[str, str]:
-    trace_id = current_trace_id()
-    span_id = f"{random.getrandbits(64) or 1:016x}"
     return {
         "Content-Type": "application/json",
         "Idempotency-Key": job.idempotency_key,
-        "X-Trace-ID": trace_id,
-        "traceparent": f"00-{trace_id}-{span_id}-00",  # W3C Trace Context §3.2: not sampled
+        "X-Trace-ID": current_trace_id(),
+        "traceparent": tracing.traceparent(),
     }
 
 

@@ -48,6 +48,7 @@ def test_check_masks_every_secret_and_every_value_that_was_encrypted(
     folder.environ |= {
         "REDIS_PASSWORD": canary,
         "CELERY_BROKER_URL": f"redis://:{canary}@h",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://user:{canary}@h",
         "JWT_SECRET_PREVIOUS": canary,
         "AES_SECRET_PREVIOUS": generate_key(),
         "DB_USERNAME": RING.encrypt(canary, "DB_USERNAME"),

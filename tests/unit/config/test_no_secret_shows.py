@@ -25,6 +25,7 @@ CANARIES = {
     "DB_PASSWORD": f"{CANARY}-db",
     "REDIS_PASSWORD": f"{CANARY}-redis",
     "CELERY_BROKER_URL": f"amqp://user:{CANARY}-broker@host",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://user:{CANARY}-collector@host",
     "JWT_SECRET": f"{CANARY}-jwt" * 3,
     "JWT_SECRET_PREVIOUS": f"{CANARY}-jwt-previous" * 3,
 }

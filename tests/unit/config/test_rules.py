@@ -1,5 +1,7 @@
 """Rules on secrets, and between keys."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from internal.config.secrets import generate_key
@@ -169,6 +171,26 @@ def test_any_other_broker_is_refused(folder: Folder, url: str) -> None:
     (problem,) = folder.problems({"CELERY_BROKER_URL": url})
     assert problem.startswith("CELERY_BROKER_URL: not a broker: ")
     assert url not in problem.replace("redis://, rediss://, amqp:// or amqps://", "")
+
+
+@pytest.mark.parametrize("url", ["collector:4318", "grpc://h:4317", "http://", "http:///path"])
+def test_a_collector_is_reached_over_http(folder: Folder, url: str) -> None:
+    (problem,) = folder.problems({"OTEL_EXPORTER_OTLP_ENDPOINT": url})
+    assert problem.startswith("OTEL_EXPORTER_OTLP_ENDPOINT: not a collector: ")
+    assert url not in problem.replace("http:// or https://", "")
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry.sdk", "opentelemetry.exporter"])
+def test_a_collector_without_the_extra_is_refused_and_the_mend_is_named(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr(
+        "internal.config.settings.find_spec",
+        lambda name: None if name == missing else find_spec(name),
+    )
+    (problem,) = folder.problems({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
+    assert "this build is without the extra `otel`: install it or unset the key" in problem
+    assert folder.load({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}).settings.app_env
 
 
 def test_the_settings_cannot_be_changed(folder: Folder) -> None:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from internal.core.clock import utc_now
 from internal.core.context import (
+    RemoteParent,
     current_trace_id,
     incoming_trace_id,
     new_trace_id,
+    parse_traceparent,
     set_trace_id,
 )
 
@@ -55,6 +57,27 @@ def test_any_valid_traceparent_is_taken(traceparent: str) -> None:
     expected = trace_id if trace_id != "0" * 32 else None
     taken = incoming_trace_id(None, traceparent)
     assert (taken == trace_id) == (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "parent"),
+    [
+        (f"00-{GIVEN}-00f067aa0ba902b7-01", RemoteParent(GIVEN, "00f067aa0ba902b7", True)),
+        (f"00-{GIVEN}-00f067aa0ba902b7-00", RemoteParent(GIVEN, "00f067aa0ba902b7", False)),
+        (f"00-{GIVEN}-00f067aa0ba902b7-02", RemoteParent(GIVEN, "00f067aa0ba902b7", False)),
+        (f"cc-{GIVEN}-00f067aa0ba902b7-03-x", RemoteParent(GIVEN, "00f067aa0ba902b7", True)),
+        (f"ff-{GIVEN}-00f067aa0ba902b7-01", None),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", None),
+        (f"00-{GIVEN}-{'0' * 16}-01", None),
+        (f"00-{GIVEN.upper()}-00f067aa0ba902b7-01", None),
+        (f" 00-{GIVEN}-00f067aa0ba902b7-01", None),
+        ("", None),
+    ],
+)
+def test_a_parent_is_one_that_w3c_calls_valid(
+    traceparent: str, parent: RemoteParent | None
+) -> None:
+    assert parse_traceparent(traceparent) == parent
 
 
 @pytest.mark.parametrize(

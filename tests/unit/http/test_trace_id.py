@@ -41,6 +41,7 @@ async def test_the_callers_trace_id_is_taken_and_echoed(
         {"X-Trace-ID": ""},
         {"X-Trace-ID": GIVEN[:-1]},
         {"X-Trace-ID": GIVEN + "0"},
+        {"X-Trace-ID": "0" * 32},
         {"X-Trace-ID": GIVEN[:-1] + "g"},
         {"X-Trace-ID": '"},{"level":"ERROR'},
         {"traceparent": f"ff-{GIVEN}-00f067aa0ba902b7-01"},
