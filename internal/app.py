@@ -24,6 +24,8 @@ from internal.controllers import (
 from internal.controllers.doors import require_doors
 from internal.controllers.errors import install_error_handlers
 from internal.controllers.openapi import build_document
+from internal.controllers.ops import routes as ops
+from internal.controllers.ops.errors import RecentErrors
 from internal.controllers.route_table import RouteTable
 from internal.infra.build import build_info
 from internal.infra.line_log import LineLog
@@ -104,6 +106,8 @@ def create_app(
     app.add_middleware(TimeoutMiddleware, seconds=settings.request_timeout_seconds)
     app.add_middleware(CompressionMiddleware)
     install_error_handlers(app)
+    if settings.ops_enabled:
+        app.state.operations = RecentErrors()
     for router in (*routers, health.router, *_optional_routers(settings)):
         # Not include_router, which matches every request twice: a router's own prefix, tags and
         # dependencies are in its routes already.
@@ -115,6 +119,9 @@ def create_app(
 def _optional_routers(settings: Settings) -> Iterator[APIRouter]:
     if settings.metrics_enabled and settings.metrics_port is None:
         yield metrics.router
+    if settings.ops_enabled:
+        yield ops.public
+        yield ops.router
     if settings.debug:
         yield docs.router
 

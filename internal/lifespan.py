@@ -15,6 +15,7 @@ from internal.core.errors import StartError
 from internal.core.snowflake import Snowflake
 from internal.infra.background import running
 from internal.infra.database import create_probe_engine, open_database
+from internal.infra.history import HISTORY_SHARED_BY, History
 from internal.infra.line_log import LineLog
 from internal.infra.logging import install_logging
 from internal.infra.metrics import Metrics
@@ -100,6 +101,7 @@ async def open_resources(settings: Settings, stack: AsyncExitStack, metrics: Met
     start.done("health")
     job_watch = JobWatch(core.services.jobs)
     await stack.enter_async_context(running(job_watch.run()))
+    history = await _open_history(settings, metrics, stack) if settings.ops_enabled else None
     return Resources(
         settings=settings,
         metrics=metrics,
@@ -116,7 +118,16 @@ async def open_resources(settings: Settings, stack: AsyncExitStack, metrics: Met
             LocalLimits(settings.rate_limit_default),
             SharedLimits(settings.rate_limit_auth, core.redis),
         ),
+        history=history,
     )
+
+
+async def _open_history(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> History:
+    """Of all processes of the replica, unless so many that each reading all others is work."""
+    is_shared = settings.workers <= HISTORY_SHARED_BY
+    history = History(metrics.collect if is_shared else metrics.snapshot)
+    await stack.enter_async_context(running(history.run()))
+    return history
 
 
 @dataclass(frozen=True)

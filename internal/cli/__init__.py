@@ -29,7 +29,9 @@ app.add_typer(jobs.app, name="jobs")
 def main() -> None:
     """The entry point. An error that was foreseen is one line and an exit code, no traceback."""
     from internal.core.errors import StartError
+    from internal.infra.standard_streams import open_standard_streams
 
+    open_standard_streams()
     try:
         app()
     except StartError as error:

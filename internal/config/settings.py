@@ -193,6 +193,7 @@ class Settings(BaseModel):
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="a port of its own for /metrics"
     )
+    ops_enabled: bool = Field(default=True, description="serve the operations page, /ops")
     otel_exporter_otlp_endpoint: SecretStr | None = _secret(
         "the OTLP collector that traces go to, http:// or https://; none are made if unset"
     )

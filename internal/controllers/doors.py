@@ -7,16 +7,17 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from internal.controllers.dependencies import resources_of
 from internal.controllers.limits import count_request, refuse_exhausted
 from internal.core.address import counted_as
 from internal.core.caller import Caller, anonymous
-from internal.core.errors import InvalidSignature, StartError, Unauthenticated
+from internal.core.errors import Forbidden, InvalidSignature, StartError, Unauthenticated
 from internal.core.signature import CLIENT_ID, NONCE, SIGNATURE, TIMESTAMP, SignatureHeaders
 from internal.services.authorization import require_admin, require_scope
 
+OPERATOR_COOKIE = "__Secure-groundwork-ops"
 _SIGNATURE_HEADERS = tuple(
     name.lower().encode() for name in (CLIENT_ID, TIMESTAMP, NONCE, SIGNATURE)
 )
@@ -95,11 +96,44 @@ class ClientDoor(Door):
             require_scope(caller, self.scope)
 
 
+class OperatorDoor(Door):
+    """An admin with the cookie of the operations page, asking from a page of ours."""
+
+    scheme = "cookie"
+
+    async def _identify(self, request: Request, address: str) -> Caller:
+        require_same_origin(request)
+        cookie = request.cookies.get(OPERATOR_COOKIE, "")
+        sessions = resources_of(request.app).services.sessions
+        return await sessions.authenticate_operator(cookie, address)
+
+    def _admit(self, caller: Caller) -> None:
+        require_admin(caller)
+
+
+def require_same_origin(request: Request) -> None:
+    """Refuses what changes something and was not sent by a page of this very host.
+
+    The scheme is not compared: behind a proxy that ends TLS, ours is not the browser's.
+
+    Raises:
+        Forbidden: the origin is missing, opaque or another.
+    """
+    if request.method in ("GET", "HEAD"):
+        return
+    scheme, _, host = request.headers.get("origin", "").partition("://")
+    is_ours = scheme in ("http", "https") and host == request.headers.get("host", "")
+    if not is_ours or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        raise Forbidden
+
+
 user_door = UserDoor()
 admin_door = AdminDoor()
+operator_door = OperatorDoor()
 
 type UserCaller = Annotated[Caller, Depends(user_door)]
 type AdminCaller = Annotated[Caller, Depends(admin_door)]
+type OperatorCaller = Annotated[Caller, Depends(operator_door)]
 
 
 class PublicRoute(APIRoute):
@@ -107,6 +141,19 @@ class PublicRoute(APIRoute):
 
     A class of route and no dependency, because it has nothing to do at a request.
     """
+
+
+class LimitedPublicRoute(PublicRoute):
+    """Anybody passes, as often as RATE_LIMIT_DEFAULT allows one address.
+
+    For public routes of features; probes and scrapes are not to be refused. It counts here and not
+    in a dependency: FastAPI takes five times as long for one as the counting itself takes.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address = counted_as(scope["client"][0] if scope["client"] else "")
+        count_request(scope, resources_of(scope["app"]).limits.default, f"address:{address}")
+        await super().handle(scope, receive, send)
 
 
 def address_of(request: Request) -> str:

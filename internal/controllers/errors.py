@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from internal.controllers.ops.errors import error_page, is_page, remember
 from internal.core.context import current_trace_id
 from internal.core.envelope import error_body
 from internal.core.errors import (
@@ -46,7 +47,14 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def error_response(request: Request, error: ServiceError) -> Response:
+def error_response(
+    request: Request, error: ServiceError, cause: Exception | None = None
+) -> Response:
+    """Args: cause: what was raised, where it is not the error itself."""
+    if error.status >= InternalError.status:
+        remember(request, cause or error)
+    if hasattr(request.app.state, "operations") and is_page(request.url.path):
+        return error_page(request, error)
     language = preferred_language(request.headers.get("accept-language", ""))
     return Response(
         error_body(error, language, current_trace_id()),
@@ -82,7 +90,7 @@ async def _dependency_away(request: Request, error: Exception) -> Response:
     if isinstance(error, DATABASE_AWAY) and not is_away(error):
         raise error  # a defect of ours: 500, and its traceback in the log
     _log.bind(reason=str(error).partition("\n")[0]).error("a dependency is unavailable")
-    return error_response(request, DependencyUnavailable())
+    return error_response(request, DependencyUnavailable(), error)
 
 
 def _allowed_methods(request: Request) -> list[str]:
@@ -98,9 +106,9 @@ async def _client_left(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _unexpected(request: Request, _error: Exception) -> Response:
+async def _unexpected(request: Request, error: Exception) -> Response:
     """The reply alone: the exception goes on to the access log's middleware, which logs it."""
-    return error_response(request, InternalError())
+    return error_response(request, InternalError(), error)
 
 
 def _explain_validation(

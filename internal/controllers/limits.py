@@ -5,6 +5,7 @@ Retry-After (RFC 9110 §10.2.3).
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from fastapi import Depends, Request
 from starlette.types import Scope
@@ -43,18 +44,20 @@ AuthLimit = Depends(limit_auth)
 def _tell(scope: Scope, policy: str, quotas: Sequence[Quota]) -> None:
     if not quotas:
         return
-    # A name stands for one window: it is what the two headers are matched by.
-    names = [policy if len(quotas) == 1 else f"{policy}-{quota.window}s" for quota in quotas]
-    add_reply_header(
-        scope,
-        b"ratelimit-policy",
-        ", ".join(f'"{n}";q={q.amount};w={q.window}' for n, q in zip(names, quotas, strict=True)),
-    )
-    add_reply_header(
-        scope,
-        b"ratelimit",
-        ", ".join(f'"{n}";r={q.remaining};t={q.reset}' for n, q in zip(names, quotas, strict=True)),
-    )
-    exceeded = [quota.reset for quota in quotas if quota.exceeded]
-    if exceeded:
-        raise TooManyRequests(headers={"Retry-After": str(max(1, *exceeded))})
+    names, described = _describe(policy, tuple((quota.amount, quota.window) for quota in quotas))
+    standing = [
+        f'"{name}";r={q.remaining};t={q.reset}' for name, q in zip(names, quotas, strict=True)
+    ]
+    add_reply_header(scope, b"ratelimit-policy", described)
+    add_reply_header(scope, b"ratelimit", ", ".join(standing))
+    if any(quota.exceeded for quota in quotas):
+        waits = [quota.reset for quota in quotas if quota.exceeded]
+        raise TooManyRequests(headers={"Retry-After": str(max(1, *waits))})
+
+
+@lru_cache(maxsize=16)
+def _describe(policy: str, windows: Sequence[tuple[int, int]]) -> tuple[list[str], str]:
+    """The names of a policy's windows, which the two headers are matched by, and the first one."""
+    names = [policy if len(windows) == 1 else f"{policy}-{window}s" for _, window in windows]
+    described = zip(names, windows, strict=True)
+    return names, ", ".join(f'"{name}";q={q};w={w}' for name, (q, w) in described)

@@ -1,7 +1,7 @@
 """Finding a route without asking every other route first."""
 
 from fastapi import APIRouter
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 # As many as tell features apart: `/v1/users/{user_id}` is found under `/v1/users`.
@@ -41,10 +41,9 @@ def _router_of(router: APIRouter, start: str) -> APIRouter:
 
 def _literal_start(route: BaseRoute) -> str | None:
     """None where the start depends on the request."""
-    path: str | None = getattr(route, "path", None)
-    if path is None:  # no route of one path: it decides by itself
+    if not isinstance(route, Route):  # a mount, or routers in a router: no route of one path
         return None
-    start = _start(path)
+    start = _start(route.path)
     return None if "{" in start else start
 
 

@@ -1,6 +1,7 @@
 """What an address is: who is counted under it, and whether we may connect to it."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -57,6 +58,7 @@ def _is_global(address: Address) -> bool:
     return address.is_global and not any(address in network for network in _SPECIAL)
 
 
+@lru_cache(maxsize=4096)
 def counted_as(address: str) -> str:
     """The name that an address is counted under: an IPv6 address by its /64.
 

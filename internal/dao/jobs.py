@@ -77,6 +77,19 @@ class JobDAO(BaseDAO[Job]):
             (kind, status, count) for kind, status, count in await self._session.execute(statement)
         ]
 
+    async def counts_by_queue(self) -> Sequence[tuple[str, str, int]]:
+        """(queue, status, how many) of what is not done with."""
+        statement = (
+            select(Job.queue, Job.status, func.count())
+            .where(Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DEAD)))
+            .group_by(Job.queue, Job.status)
+            .order_by(Job.queue, Job.status)
+        )
+        return [
+            (queue, status, count)
+            for queue, status, count in await self._session.execute(statement)
+        ]
+
     async def event_counts(self, job_ids: Collection[int]) -> dict[int, int]:
         statement = select(Job.id, Job.events).where(Job.id.in_(job_ids))
         return dict((await self._session.execute(statement)).all())

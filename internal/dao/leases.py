@@ -54,6 +54,14 @@ class LeaseDAO:
         )
         return await self._session.scalar(statement) is not None
 
+    async def holder(self, name: str) -> str | None:
+        """Who holds it now, if anybody does."""
+        statement = select(Lease.holder).where(
+            Lease.name == name, Lease.expires_at > database_now()
+        )
+        holder: str | None = await self._session.scalar(statement)
+        return holder
+
     async def starting_with(self, prefix: str) -> Sequence[tuple[str, bool, int]]:
         """(name, whether it is held, ceiling) of each."""
         statement = select(Lease.name, Lease.expires_at > database_now(), Lease.ceiling_ms).where(

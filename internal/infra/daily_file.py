@@ -16,6 +16,7 @@ class DailyFile:
     """`groundwork-<UTC day>.<pid>.log` in a folder; files over `KEEP_DAYS` old are deleted.
 
     A folder that cannot be written to stops nothing: it is tried again every `RETRY_SECONDS`.
+    A file that somebody has deleted is begun anew: what is written to it nobody will read.
 
     Args:
         tell: takes level and text of what there is to say about the file.
@@ -60,7 +61,7 @@ class DailyFile:
 
     def _todays(self) -> BinaryIO:
         day = datetime.now(UTC).date().isoformat()
-        if self._file is None or day != self._day:
+        if self._file is None or day != self._day or _is_deleted(self._file):
             self.close()
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"groundwork-{day}.{os.getpid()}.log"
@@ -86,3 +87,7 @@ class DailyFile:
             with suppress(OSError):  # a disk that is full has taken half a line
                 os.ftruncate(file.fileno(), size)
             raise
+
+
+def _is_deleted(file: BinaryIO) -> bool:
+    return os.fstat(file.fileno()).st_nlink == 0

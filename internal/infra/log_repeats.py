@@ -1,12 +1,13 @@
 """A bound for what is said again and again: a fault that every request meets, for instance."""
 
 import time
+from collections.abc import Hashable
 
 MAX_A_WINDOW = 100
 WINDOW_SECONDS = 1.0
 
 # The logger's name first, then what else tells one place of the code from another.
-type Place = tuple[str, str, int]
+type Place = tuple[str, Hashable]
 
 
 class Repeats:

@@ -16,7 +16,7 @@ from internal.infra.line_log import LineLog
 from internal.infra.log_format import encode_json, timestamp
 
 if TYPE_CHECKING:
-    from loguru import Message
+    from loguru import Message, RecordException
 
     from internal.config.settings import Settings
 
@@ -76,7 +76,7 @@ class Sink:
         name = record["extra"].pop("logger", None) or record["name"] or ""
         level = record["level"]
         if level.no >= logging.WARNING and not self._lines.admits(
-            (str(name), level.name, record["line"])
+            (str(name), (level.name, record["line"], _raised_at(record["exception"])))
         ):
             return
         fields: dict[str, object] = {
@@ -97,6 +97,16 @@ class Sink:
     def stop(self) -> None:
         """By `logger.remove()`, which Loguru calls at the exit, too."""
         self._lines.close()
+
+
+def _raised_at(exception: "RecordException | None") -> tuple[str, int] | None:
+    """File and line: one place logs what whole classes of others raise."""
+    found = exception.traceback if exception else None
+    if found is None:
+        return None
+    while found.tb_next:
+        found = found.tb_next
+    return found.tb_frame.f_code.co_filename, found.tb_lineno
 
 
 class StandardLibraryHandler(logging.Handler):

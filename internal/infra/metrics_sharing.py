@@ -13,7 +13,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -146,7 +146,10 @@ def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # somebody has cleaned up here
+        return False
     try:
         return not _try_lock(descriptor, fcntl.LOCK_SH)
     finally:
@@ -185,9 +188,8 @@ def _folder(parent: Path) -> Generator[Path]:
 def _sweep(parent: Path) -> None:
     """Removes what services that were killed have left: nobody holds it any more."""
     for folder in [path for path in parent.iterdir() if path.is_dir()]:
-        with suppress(FileNotFoundError):
-            if not _is_locked(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+        if not _is_locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

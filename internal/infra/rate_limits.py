@@ -38,10 +38,11 @@ class FixedWindow:
     def __init__(self, amount: int, seconds: int) -> None:
         self._amount = amount
         self._seconds = seconds
-        self._windows: dict[str, tuple[int, float]] = {}  # key → (count, end); the first ends first
+        # Key → (count, end); the first ends first, on a clock that nobody sets back.
+        self._windows: dict[str, tuple[int, float]] = {}
 
     def hit(self, key: str) -> Quota:
-        now = time.time()
+        now = time.monotonic()
         count, end = self._window(key, now)
         if not count:
             self._make_room(now)
@@ -52,7 +53,7 @@ class FixedWindow:
 
     def seconds_until_room(self, key: str) -> int | None:
         """None where there is some. Counts nothing."""
-        now = time.time()
+        now = time.monotonic()
         count, end = self._window(key, now)
         return None if count < self._amount else max(1, math.ceil(end - now))
 

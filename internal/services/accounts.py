@@ -1,5 +1,7 @@
 """What people do with their own account."""
 
+from collections.abc import Awaitable, Callable, Collection
+
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,6 +16,9 @@ from internal.services.login_lock import LoginLock
 from internal.services.passwords import PasswordHasher
 from internal.services.sessions import Sessions, Tokens
 from internal.services.unit_of_work import UnitOfWork
+
+# What begins for a user who has proved their password.
+type Start[T] = Callable[[AsyncSession, User], Awaitable[T]]
 
 
 class RegistrationClosed(Forbidden):
@@ -74,15 +79,37 @@ class Accounts:
         Raises:
             WrongCredentials, TooManyRequests
         """
+        return await self._login(caller, credentials, self._sessions.start, frozenset(Role))
+
+    async def login_operator(self, caller: Caller, credentials: Credentials) -> str:
+        """Starts a session of the operations page: its cookie. Who is no admin is told no more.
+
+        Raises:
+            WrongCredentials, TooManyRequests
+        """
+        start = self._sessions.start_operator
+        return await self._login(caller, credentials, start, frozenset({Role.ADMIN}))
+
+    async def _login[T](
+        self, caller: Caller, credentials: Credentials, start: Start[T], roles: Collection[Role]
+    ) -> T:
         username, password = credentials.username, credentials.password.get_secret_value()
         async with self._lock.attempt(username, caller.address):
             user = await self._verified(username, password)
             async with self._unit_of_work.begin(user.id if user else None) as session:
-                tokens = await self._start_session(session, caller, user, username)
-        if tokens is None:
+                user = await _unchanged(session, user)
+                if user is None or user.role not in roles:
+                    target = ("username", username[:64])
+                    await audit.record(session, caller, "login.failure", target)
+                    started = None
+                else:
+                    known = Caller(CallerKind.USER, user.id, caller.address)
+                    await audit.record(session, known, "login.success", ("user", user.id))
+                    started = await start(session, user)
+        if started is None:
             raise WrongCredentials
         await self._lock.succeeded(username, caller.address)
-        return tokens
+        return started
 
     async def change_password(self, caller: Caller, change: PasswordChange) -> Tokens:
         """Sets a new password, ends every session, and starts a new one for the caller.
@@ -128,18 +155,6 @@ class Accounts:
             user = await UserDAO(session).by_username(username)
         matches = await self._hasher.verify(password, user.password_hash if user else None)
         return user if matches else None
-
-    async def _start_session(
-        self, session: AsyncSession, caller: Caller, verified: User | None, username: str
-    ) -> Tokens | None:
-        """The tokens, or None: then the failure is in the audit log."""
-        user = await _unchanged(session, verified)
-        if user is None:
-            await audit.record(session, caller, "login.failure", ("username", username[:64]))
-            return None
-        caller = Caller(CallerKind.USER, user.id, caller.address)
-        await audit.record(session, caller, "login.success", ("user", user.id))
-        return await self._sessions.start(session, user)
 
     async def _replace_password(
         self, session: AsyncSession, caller: Caller, verified: User | None, password_hash: str

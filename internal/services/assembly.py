@@ -20,7 +20,7 @@ from internal.services.jobs.service import Jobs
 from internal.services.kinds import KINDS
 from internal.services.login_lock import LoginLock
 from internal.services.passwords import PasswordHasher
-from internal.services.sessions import Sessions
+from internal.services.sessions import OPERATOR_HOURS, Sessions
 from internal.services.signed_requests import SignedRequests
 from internal.services.unit_of_work import UnitOfWork
 from internal.services.users import Users
@@ -53,7 +53,14 @@ def assemble_services(
     )
     hasher = PasswordHasher()
     sessions = Sessions(
-        unit_of_work, _signer(settings), timedelta(days=settings.refresh_token_expire_days)
+        unit_of_work,
+        _signer(
+            settings,
+            settings.jwt_audience,
+            timedelta(minutes=settings.access_token_expire_minutes),
+        ),
+        _signer(settings, f"{settings.jwt_audience}/ops", timedelta(hours=OPERATOR_HOURS)),
+        timedelta(days=settings.refresh_token_expire_days),
     )
     signed_requests = SignedRequests(unit_of_work, redis, keys)
     require_https = settings.app_env is AppEnv.PROD
@@ -81,13 +88,13 @@ def assemble_services(
     )
 
 
-def _signer(settings: Settings) -> TokenSigner:
+def _signer(settings: Settings, audience: str, lifetime: timedelta) -> TokenSigner:
     return TokenSigner(
         [settings.jwt_secret.get_secret_value(), *split_secrets(settings.jwt_secret_previous)],
         algorithm=settings.jwt_algorithm,
         issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        lifetime=timedelta(minutes=settings.access_token_expire_minutes),
+        audience=audience,
+        lifetime=lifetime,
     )
 
 

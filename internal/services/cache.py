@@ -110,7 +110,7 @@ class Cache[V]:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 keys = self._generation_key(key), self._value_key(key)
                 found: list[str | None] = await self._redis.mget(keys)  # type: ignore[assignment] # decoded
-        except (*REDIS_AWAY, TimeoutError) as error:
+        except (*REDIS_AWAY, TimeoutError, UnicodeDecodeError) as error:  # the last: not ours
             self._is_away(error)
             return None, None
         self._outage.end()

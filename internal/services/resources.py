@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from internal.config.settings import Settings
 from internal.core.snowflake import Snowflake
+from internal.infra.history import History
 from internal.infra.metrics import Metrics
 from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.task_manager import TaskManager
@@ -39,3 +40,4 @@ class Resources:
     health: Health
     services: Services
     limits: Limits
+    history: History | None

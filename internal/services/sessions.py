@@ -21,6 +21,7 @@ from internal.services.recent import Recent
 from internal.services.unit_of_work import UnitOfWork
 
 REFRESH_BYTES = 32
+OPERATOR_HOURS = 8  # a login at the operations page
 RACE_SECONDS = 10
 
 
@@ -44,12 +45,20 @@ class Sessions:
     """Starts, refreshes, checks and ends login sessions.
 
     Args:
+        operator_signer: of the operations page's cookies; neither believes the other's tokens.
         lifetime: of a session, from its login.
     """
 
-    def __init__(self, unit_of_work: UnitOfWork, signer: TokenSigner, lifetime: timedelta) -> None:
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        signer: TokenSigner,
+        operator_signer: TokenSigner,
+        lifetime: timedelta,
+    ) -> None:
         self._unit_of_work = unit_of_work
         self._signer = signer
+        self._operator_signer = operator_signer
         self._lifetime = lifetime
         self._recent: Recent[int, SessionRow | None] = Recent(self._read)
 
@@ -59,8 +68,15 @@ class Sessions:
         Raises:
             Unauthenticated: nobody, or not any more.
         """
+        return await self._authenticate(self._signer, token, address)
+
+    async def authenticate_operator(self, cookie: str, address: str) -> Caller:
+        """Who a cookie of the operations page speaks for. Raises Unauthenticated."""
+        return await self._authenticate(self._operator_signer, cookie, address)
+
+    async def _authenticate(self, signer: TokenSigner, token: str, address: str) -> Caller:
         try:
-            claims = self._signer.verify(token)
+            claims = signer.verify(token)
         except InvalidToken:
             raise Unauthenticated from None
         row = await self._recent.get(claims.session_id)
@@ -82,6 +98,15 @@ class Sessions:
         )
         claims = AccessClaims(user.id, login.id, user.token_version, Role(user.role))
         return await self._issue(session, claims, login.expires_at, now)
+
+    async def start_operator(self, session: AsyncSession, user: User) -> str:
+        """The same for the operations page: a cookie's value, and nothing to refresh it with."""
+        now = utc_now()
+        login = await LoginSessionDAO(session).create(
+            LoginSession(user_id=user.id, expires_at=now + self._operator_signer.lifetime)
+        )
+        claims = AccessClaims(user.id, login.id, user.token_version, Role(user.role))
+        return self._operator_signer.issue(claims, now)
 
     async def refresh(self, refresh_token: str, caller: Caller) -> Tokens:
         """Spends a refresh token for new ones.

@@ -3,15 +3,14 @@
 import asyncio
 import time
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from internal import app, server
 from internal.config.load_config import load_config
 from internal.config.settings import Settings
-from internal.controllers.dependencies import ResourcesDep, resources_of
-from internal.controllers.doors import PublicRoute, UserCaller, address_of
-from internal.controllers.limits import count_request
+from internal.controllers.dependencies import ResourcesDep
+from internal.controllers.doors import LimitedPublicRoute, UserCaller
 from internal.controllers.once import create_once
 from internal.core.envelope import Envelope
 from internal.dao.users import UserDAO
@@ -21,26 +20,21 @@ from internal.schemas.users import UserView
 from internal.services import audit
 from tests.benchmarks.shapes import Thing
 
-public = APIRouter(route_class=PublicRoute)
+public = APIRouter(route_class=LimitedPublicRoute)
 router = APIRouter()
 
 
-async def limit(request: Request) -> None:
-    """What doors do for the callers that they know."""
-    count_request(request.scope, resources_of(request.app).limits.default, address_of(request))
-
-
-@public.get("/hello", dependencies=[Depends(limit)])
+@public.get("/hello")
 async def hello() -> Envelope[dict[str, str]]:
     return Envelope(data={"message": "hello"})
 
 
-@public.post("/things", dependencies=[Depends(limit)])
+@public.post("/things")
 async def post_thing(thing: Thing) -> Envelope[Thing]:
     return Envelope(data=thing)
 
 
-@public.get("/people/{user_id}", dependencies=[Depends(limit)])
+@public.get("/people/{user_id}")
 async def get_person(user_id: int, resources: ResourcesDep) -> Envelope[UserView]:
     async with resources.unit_of_work.read() as session:
         return Envelope(data=UserView.of(await UserDAO(session).get(user_id)))

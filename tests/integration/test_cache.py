@@ -183,6 +183,14 @@ async def test_what_is_no_value_of_ours_is_read_anew(client: Client, stored: str
     assert table.read == 1
 
 
+@pytest.mark.parametrize("name", ["_value_key", "_generation_key"])
+async def test_bytes_that_are_no_text_are_no_outage(client: Client, name: str) -> None:
+    table, cache = Table(), cache_on(client)
+    await client.set(getattr(cache, name)(17), b"\xff")
+    assert await cache.get(17, table.get) == Row("before")
+    assert await cache.get(17, table.get) == Row("before")
+
+
 async def test_a_redis_that_is_away_is_no_outage(
     make_settings: MakeSettings, mortal_redis: Redis, later: Callable[[], None]
 ) -> None:

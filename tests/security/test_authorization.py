@@ -53,6 +53,13 @@ TABLE: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "GET /v1/audit-events":              (401, 403, 403, 200, 401, 401, 401),
     "GET /v1/internal/whoami":           (401, 401, 401, 401, 401, 200, 200),
     "POST /v1/internal/audit-events":    (401, 401, 401, 401, 401, 403, 201),
+    # By their cookie alone, from their own origin: without, the way in, or no word.
+    "GET /ops":                          (303, 303, 303, 303, 303, 303, 303),
+    "GET /ops/login":                    (200, 200, 200, 200, 200, 200, 200),
+    "POST /ops/login":                   (403, 403, 403, 403, 403, 403, 403),
+    "GET /ops/assets/{digest}/{name}":   (422, 422, 422, 422, 422, 422, 422),
+    "POST /ops/jobs/{job_id}/retry":     (403, 403, 403, 403, 403, 403, 403),
+    "POST /ops/logout":                  (403, 403, 403, 403, 403, 403, 403),
     "GET /livez":                        (200, 200, 200, 200, 200, 200, 200),
     "HEAD /livez":                       (200, 200, 200, 200, 200, 200, 200),
     "GET /readyz":                       (200, 200, 200, 200, 200, 200, 200),

@@ -7,7 +7,10 @@ from typing import NamedTuple
 import httpx
 import pytest
 from fakeredis import FakeServer
+from fastapi import APIRouter
 
+from internal.controllers.doors import LimitedPublicRoute
+from internal.core.envelope import Envelope
 from internal.core.tokens import AccessClaims, TokenSigner
 from internal.infra import rate_limits
 from internal.infra.rate_limits import FixedWindow
@@ -278,6 +281,30 @@ async def test_where_redis_fails_refresh_and_register_pass_and_that_is_counted(
         assert complaints() == [1, 5]
         shared_redis.connected = True
         assert (await attempt(service, "")).status_code == 429
+
+
+async def test_a_limited_public_route_counts_addresses(serve: Serve) -> None:
+    router = APIRouter(route_class=LimitedPublicRoute)
+
+    @router.get("/v1/public/words")
+    async def words() -> Envelope[str]:
+        return Envelope(data="hello")
+
+    async with serve(router, RATE_LIMIT_DEFAULT="2/minute", **PROXY) as service:
+
+        async def ask(address: str) -> httpx.Response:
+            forwarded = {"X-Forwarded-For": address}
+            return await service.http.get("/v1/public/words", headers=forwarded)
+
+        replies = [await ask("198.51.100.7") for _ in range(3)]
+        assert [reply.status_code for reply in replies] == [200, 200, 429]
+        assert told(replies[0]) == ("default", 2, MINUTE, 1, MINUTE)
+        assert_is_429(replies[2])
+        assert (await ask("198.51.100.8")).status_code == 200
+        assert (await ask("2001:db8::1")).status_code == 200
+        assert (await ask("2001:db8::2")).status_code == 200
+        assert (await ask("2001:db8::3")).status_code == 429  # one subscriber's
+        assert (await service.http.get("/livez")).status_code == 200
 
 
 def test_counters_of_many_callers_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:

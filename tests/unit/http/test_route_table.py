@@ -81,6 +81,15 @@ async def test_only_the_routes_with_the_same_start_are_asked() -> None:
     assert [route.asked for route in routes] == [0, 1, 1, 0, 0]
 
 
+async def test_a_mount_is_found_beside_a_route_that_begins_like_it() -> None:
+    mount = Mount("/v1", create_router(NamedRoute("/{x}/{y}")))
+    router = create_router(NamedRoute("/v1/b/c"), mount)
+    table = RouteTable(router)
+
+    for path in ("/v1/b/c", "/v1/b/d", "/v1/c/d", "/v1"):
+        assert await answer(table, "GET", path) == await answer(router, "GET", path)
+
+
 async def test_routes_whose_start_depends_on_the_request_keep_their_turn() -> None:
     early, exact, late = (NamedRoute(path) for path in ("/{x}/b", "/v1/b", "/v1/{x}"))
     files = Mount("/files", create_router(NamedRoute("/{name}")))

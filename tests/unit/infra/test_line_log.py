@@ -215,6 +215,22 @@ def test_a_storm_at_one_place_leaves_others_their_events(log: Log) -> None:
     assert [event["message"] for event in log.events].count("other") == 1
 
 
+def test_a_storm_of_exceptions_leaves_others_theirs_which_the_same_line_logs(log: Log) -> None:
+    def frequent() -> None:
+        raise ValueError
+
+    def rare() -> None:
+        raise ValueError
+
+    for work in [frequent] * 2 * log_repeats.MAX_A_WINDOW + [rare]:
+        try:
+            work()
+        except ValueError:
+            logger.exception("unhandled")
+    assert sum("in rare" in event.get("exception", "") for event in log.events) == 1
+    assert seen(log, "ERROR") < 2 * log_repeats.MAX_A_WINDOW
+
+
 def test_what_was_left_out_is_told_at_the_end_at_the_latest(make_settings: MakeSettings) -> None:
     with logging_of(make_settings()) as log:
         for _ in range(2 * log_repeats.MAX_A_WINDOW):

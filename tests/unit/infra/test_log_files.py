@@ -1,6 +1,7 @@
 """LOG_DIR: a file a process and UTC day, kept 30 days; a folder that fails stops nothing."""
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -165,6 +166,20 @@ for _ in range(20):
     assert done.stdout == f"WARNING LOG_DIR {tmp_path}: File too large; lines go to stdout alone\n"
     (content,) = contents(tmp_path).values()
     assert content == (b"x" * 299 + b"\n") * 3
+
+
+def test_a_file_or_folder_that_somebody_deletes_is_begun_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    file = DailyFile(folder, tell_nobody)
+    file.write([b"one\n"])
+    next(folder.iterdir()).unlink()
+    file.write([b"two\n"])
+    assert list(contents(folder).values()) == [b"two\n"]
+    shutil.rmtree(folder)
+    file.write([b"three\n"])
+    file.write([b"four\n"])
+    file.close()
+    assert list(contents(folder).values()) == [b"three\nfour\n"]
 
 
 def test_closing_twice_and_without_a_line_is_fine(tmp_path: Path) -> None:

@@ -55,6 +55,17 @@ async def test_the_counters_of_a_dead_process_stay_and_its_gauges_go(tmp_path: P
         assert open_connections(living) == 1
 
 
+async def test_a_lock_that_somebody_deletes_ends_no_scrape(tmp_path: Path) -> None:
+    first, second = Metrics(), Metrics()
+    sharing = Sharing(tmp_path)
+    async with open_metrics(first, sharing), open_metrics(second, sharing):
+        ping(second, 3)
+        second.collect()
+        for lock in tmp_path.glob("*.lock"):
+            lock.unlink()
+        assert pings(first) == 3
+
+
 async def test_whoever_replaces_it_counts_on_and_totals_never_fall(tmp_path: Path) -> None:
     sharing, seen = Sharing(tmp_path), []
     living = Metrics()

@@ -63,6 +63,18 @@ def test_a_window_starts_at_its_first_request_and_ends_on_time(clock: Clock) -> 
     assert (quota.exceeded, quota.reset) == (False, 60)
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "time", lambda: clock.now - 3600)
+    limits = LocalLimits("1/minute")
+    assert allowed(limits)
+    monkeypatch.setattr(clock, "time", lambda: clock.now - 7200)
+    assert limits.seconds_to_wait("ada") == 60
+    clock.now += 60
+    assert allowed(limits)
+
+
 def test_refused_requests_do_not_lengthen_the_window(clock: Clock) -> None:
     limits = LocalLimits("1/minute")
     for _ in range(60):
