@@ -65,6 +65,7 @@ let
   everything.groundwork = [
     "dev"
     "embedded"
+    "otel"
   ];
 
   inherit (callPackage pyproject-nix.build.util { }) mkApplication;
@@ -73,10 +74,10 @@ rec {
   inherit interpreter;
 
   # What production runs.
-  venv = set.mkVirtualEnv "groundwork-env" { groundwork = [ ]; };
+  venv = set.mkVirtualEnv "groundwork-env" { groundwork = [ "otel" ]; };
 
   # What is installed in it, ours first.
-  distributions = lib.unique ([ set.groundwork ] ++ set.resolveVirtualEnv { groundwork = [ ]; });
+  distributions = lib.unique ([ set.groundwork ] ++ set.resolveVirtualEnv { groundwork = [ "otel" ]; });
 
   # The same with the twins of MySQL and Redis.
   demoVenv = set.mkVirtualEnv "groundwork-demo-env" { groundwork = [ "embedded" ]; };
