@@ -34,6 +34,9 @@ READERS = 4
 
 _log = logger.bind(logger="jobs")
 
+# A job's id, and the number of the last event that a reader has had.
+type Place = tuple[int, int]
+
 
 class TooManyStreams(DependencyUnavailable):
     message = Text("this replica has too many open streams", "该副本打开的事件流过多")
@@ -115,6 +118,7 @@ class JobWatch:
         self._streams: set[JobStream] = set()
         self._watched = asyncio.Event()
         self._readers = asyncio.Semaphore(READERS)
+        self._readings: dict[Place, asyncio.Task[Sequence[JobEvent]]] = {}
         self._is_closed = False
         self._outage = Outage(_log, "job streams go on")
 
@@ -166,14 +170,31 @@ class JobWatch:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def read(self, stream: JobStream) -> Sequence[JobEvent]:
-        """What comes after the stream's position; nothing while the database is away."""
+        """What comes after the stream's position; nothing while the database is away.
+
+        All who stand at one place of a job are told by one reading. One that has begun before the
+        newest event may miss it; then `run` finds the stream behind, and wakes it again.
+        """
+        place = stream.job_id, stream.position
+        reading = self._readings.get(place)
+        if reading is None:
+            reading = self._readings[place] = asyncio.create_task(self._read(place))
+            reading.add_done_callback(lambda done: self._end(place, done))
+        return await asyncio.shield(reading)  # one who leaves does not send the others away
+
+    async def _read(self, place: Place) -> Sequence[JobEvent]:
         async with self._readers:
             try:
-                return await self._jobs.events(stream.job_id, stream.position)
+                return await self._jobs.events(*place)
             except DATABASE_AWAY as error:
                 if not is_away(error):
                     raise
                 return ()  # the next answer of the database to `run` wakes the stream again
+
+    def _end(self, place: Place, reading: asyncio.Task[Sequence[JobEvent]]) -> None:
+        del self._readings[place]
+        if not reading.cancelled():
+            reading.exception()  # all who wait may have left
 
     async def _counts(self, streams: Sequence[JobStream]) -> dict[int, int] | None:
         """How many events each watched job has; None: that cannot be said now."""

@@ -259,6 +259,31 @@ async def test_idle_streams_share_one_query_and_hold_no_connection(
     assert len(asked) <= 2  # nobody watches: no look any more, but one that was under way
 
 
+async def test_a_change_is_read_once_for_all_who_watch_the_job_also_where_some_leave(
+    callers: Callers, waiting: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, read, may_read = callers.service.services.jobs, [], asyncio.Event()
+    real = jobs.events
+
+    async def events(job_id: int, after: int) -> Any:
+        read.append(after)
+        await may_read.wait()
+        return await real(job_id, after)
+
+    async with AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(stream(callers, waiting)) for _ in range(5)]
+        for reader in readers:
+            await reader.event()
+        monkeypatch.setattr(jobs, "events", events)
+        await add_events(callers.service, waiting, 1)
+        await until(lambda: bool(read))
+        readers[0].leave()
+        await until(lambda: len(callers.service.resources.job_watch) == 4)
+        may_read.set()
+        assert [(await reader.event())["id"] for reader in readers[1:]] == ["2"] * 4
+    assert read == [1]
+
+
 async def test_streams_stay_open_while_the_database_is_away_and_it_is_logged_once(
     serve: Serve, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
