@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     accounts,
+    fan_out,
     jobs,
     latency,
     lines,
@@ -44,6 +45,7 @@ def main() -> None:
         rows += memory.measure(folder, database, redis)
         rows += jobs.measure(folder, database, redis)
         rows += streams.measure(folder, database, redis)
+        rows += fan_out.measure(folder, database, redis)
         rows += metrics.measure()
         rows += lines.measure()
     print_table(rows)

@@ -47,11 +47,11 @@ async def _measure(
 ) -> list[Row]:
     """Each caller watches jobs of their own, which wait until tomorrow."""
     async with AsyncExitStack() as stack:
-        watched = [await _submit(port, username) for username in usernames]
+        watched = [await submit_job(port, username) for username in usernames]
         await asyncio.sleep(SETTLE_SECONDS)
         memory, idle = resident_mib(process.pid), await _seconds_of_cpu(process)
         for number in range(count):
-            await stack.enter_async_context(_stream(port, *watched[number % len(watched)]))
+            await stack.enter_async_context(open_stream(port, *watched[number % len(watched)]))
         await asyncio.sleep(SETTLE_SECONDS)
         kib = (resident_mib(process.pid) - memory) * 1024 / count
         busy = await _seconds_of_cpu(process)
@@ -66,7 +66,7 @@ async def _measure(
     ]
 
 
-async def _submit(port: int, username: str) -> tuple[str, str]:
+async def submit_job(port: int, username: str) -> tuple[str, str]:
     """The path of a new job's events, and the token that opens it."""
     async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=60) as http:
         credentials = {"username": username, "password": PASSWORD}
@@ -79,14 +79,14 @@ async def _submit(port: int, username: str) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def _stream(port: int, path: str, token: str) -> AsyncGenerator[None]:
+async def open_stream(port: int, path: str, token: str) -> AsyncGenerator[asyncio.StreamReader]:
     """A stream whose first event has arrived."""
     reader, writer = await asyncio.open_connection(HOST, port)
     lines = (f"GET {path} HTTP/1.1", f"Host: {HOST}", f"Authorization: Bearer {token}", "", "")
     writer.write("\r\n".join(lines).encode())
     await reader.readuntil(b"event: queued")
     try:
-        yield
+        yield reader
     finally:
         writer.close()
         await writer.wait_closed()
