@@ -1,13 +1,19 @@
 """`/ops`: who comes in, what another site can do, and what ends a session."""
 
+import time
+from datetime import timedelta
+
 import pytest
 from httpx import Response
 from sqlalchemy import Table
 
 from internal.controllers.doors import OPERATOR_COOKIE
 from internal.core.caller import OPERATOR
+from internal.core.clock import utc_now
 from internal.schemas.users import UserChange
+from internal.services.sessions import OPERATOR_HOURS
 from tests.security.accounts import PASSWORD, Replica, bearer, make_job
+from tests.security.clock import Clock
 from tests.security.conftest import Serve
 from tests.unit.http.serving import public_router
 
@@ -169,6 +175,42 @@ async def test_a_logout_everywhere_ends_it(service: Replica) -> None:
     assert (await see(service, headers)).status_code == 303
 
 
+async def test_a_new_password_ends_it(service: Replica) -> None:
+    headers = await login(service)
+    admin = await service.login("admin")
+    body = {"current_password": PASSWORD, "new_password": "another horse, another staple"}
+    reply = await service.http.post("/v1/auth/password", json=body, headers=admin.headers)
+    assert reply.status_code == 200, reply.text
+    assert (await see(service, headers)).status_code == 303
+
+
+async def test_it_ends_after_eight_hours(service: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = await login(service)
+    ends = time.time() + OPERATOR_HOURS * 3600
+    monkeypatch.setattr(time, "time", lambda: ends - 60)
+    assert (await see(service, headers)).status_code == 200
+    monkeypatch.setattr(time, "time", lambda: ends + 6)
+    assert (await see(service, headers)).status_code == 303
+
+
+async def test_the_database_ends_it_too(clock: Clock, service: Replica) -> None:
+    headers = await login(service)
+    assert (await see(service, headers)).status_code == 200
+    await service.set_all("login_sessions", expires_at=utc_now() - timedelta(seconds=1))
+    clock.seconds += 2.01
+    assert (await see(service, headers)).status_code == 303
+
+
+async def test_the_audit_log_has_who_came_in_and_who_did_not(service: Replica) -> None:
+    before = len(await service.events())
+    await try_login(service, password="wrong wrong wrong")
+    await try_login(service)
+    failure, success = (await service.events())[before:]
+    assert (failure["action"], success["action"]) == ("login.failure", "login.success")
+    assert success["actor_id"] == service.populated.ids["admin"]
+    assert PASSWORD not in str([failure, success])
+
+
 @pytest.mark.parametrize("change", [{"role": "user"}, {"disabled": True}], ids=str)
 async def test_who_is_no_admin_any_more_is_out(service: Replica, change: dict[str, object]) -> None:
     headers = await login(service)
@@ -216,6 +258,25 @@ async def test_what_is_hostile_in_a_job_is_shown_as_text(service: Replica) -> No
     assert "<img" not in text
     assert "&lt;script&gt;" in text
     assert "x" * 1000 not in text
+
+
+async def test_what_is_hostile_in_a_route_is_shown_as_text(serve: Serve) -> None:
+    router = public_router()
+
+    @router.get("/<img src=x>/broken")
+    async def broken() -> None:
+        raise ValueError
+
+    async with serve(router) as service:
+        headers = await login(service)
+        history = service.resources.history
+        assert history is not None
+        history.sample()
+        assert (await service.http.get("/<img src=x>/broken")).status_code == 500
+        history.sample()
+        text = (await see(service, headers)).text
+    assert "<img" not in text
+    assert text.count("GET /&lt;img src=x&gt;/broken") == 2  # the slowest routes, and the errors
 
 
 async def test_it_speaks_chinese(service: Replica) -> None:

@@ -1,5 +1,7 @@
 """Several processes behind one socket."""
 
+import re
+import subprocess
 from collections.abc import Generator
 from os import kill
 from signal import Signals
@@ -8,10 +10,13 @@ import pytest
 import uvicorn
 
 from internal.server import Worker
+from tests import command
 from tests.system.serving import Serving
 
 WORKERS = 2
 FOR_EVER = 1000
+REQUESTS = 40
+PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,31 @@ def test_each_line_of_the_log_is_whole_whoever_wrote_it(service: Serving) -> Non
         return sum(line.get("route") == "/number/{number}" for line in service.lines)
 
     service.wait_for(lambda: count() == 50)
+
+
+def test_the_operations_page_says_which_process_it_is_of_and_counts_all(service: Serving) -> None:
+    create_admin = [command.GROUNDWORK, "users", "create-admin", "ada"]
+    subprocess.run(create_admin, env=service.env, input=PASSWORD, text=True, check=True)
+    ours = {"Origin": str(service.http.base_url).rstrip("/")}
+    form = {"username": "ada", "password": PASSWORD}
+    reply = service.http.post("/ops/login", data=form, headers=ours)
+    cookie = reply.headers["set-cookie"].partition(";")[0]
+    headers = {"Cookie": cookie, "Connection": "close"}
+    for _ in range(REQUESTS):
+        assert service.http.get("/v1/auth/me", headers={"Connection": "close"}).status_code == 401
+
+    counted = {}
+
+    def both_count_all() -> bool:
+        page = service.http.get("/ops", headers=headers).text
+        said = re.search(r"all its processes: (\d+), answered by process (\d+)", page)
+        assert said is not None, page
+        assert int(said[1]) == WORKERS
+        route = re.search(r"GET /v1/auth/me</bdi></td><td>(\d+)<", page)
+        counted[int(said[2])] = int(route[1]) if route else 0
+        return counted == dict.fromkeys(service.pids(), REQUESTS)
+
+    service.wait_for(both_count_all)
 
 
 class Living:

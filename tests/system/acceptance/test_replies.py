@@ -74,3 +74,11 @@ def test_the_headers_that_protect_are_on_every_reply(http: httpx.Client) -> None
 
 def test_nothing_tells_the_time_that_a_reply_took(http: httpx.Client) -> None:
     assert not [name for name in http.get("/livez").headers if "time" in name.lower()]
+
+
+def test_the_operations_page_came_with_its_templates_and_its_stylesheet(http: httpx.Client) -> None:
+    page = http.get("/ops/login")
+    assert page.status_code == 200
+    stylesheet = re.search(r'href="(/ops/assets/[^"]+\.css)"', page.text)
+    assert stylesheet is not None
+    assert http.get(stylesheet[1]).headers["content-type"].startswith("text/css")
