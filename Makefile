@@ -75,7 +75,7 @@ load: image ## load the image into docker or podman
 
 .PHONY: rename
 rename: ## make it your own service: make rename NAME=order-desk
-	@python3 nix/rename.py "$(NAME)"
+	@python3 nix/rename.py "$$NAME"
 
 # --- the environment without Nix ------------------------------------------------------------
 

@@ -35,7 +35,7 @@
       ];
 
       # Everything in nix/ for one system: what the outputs below pick from.
-      groundwork = forAllSystems (
+      parts = forAllSystems (
         system:
         import ./nix {
           inherit inputs lib;
@@ -46,12 +46,12 @@
       );
     in
     {
-      packages = forAllSystems (system: groundwork.${system}.packages);
+      packages = forAllSystems (system: parts.${system}.packages);
 
-      apps = forAllSystems (system: groundwork.${system}.apps);
+      apps = forAllSystems (system: parts.${system}.apps);
 
       devShells = forAllSystems (system: {
-        default = groundwork.${system}.shell;
+        default = parts.${system}.shell;
       });
 
       nixosModules.default = import ./nix/module.nix { inherit (self) packages; };
@@ -62,7 +62,7 @@
         description = "A FastAPI backend with its image, module, tests and CI";
       };
 
-      checks = forAllSystems (system: groundwork.${system}.checks);
+      checks = forAllSystems (system: parts.${system}.checks);
 
       formatter = forAllSystems (system: nixpkgs.legacyPackages.${system}.nixfmt-tree);
     };

@@ -25,6 +25,8 @@ let
     {
       inherit name;
       tag = project.version;
+      # What Docker takes. Store paths beyond it share one layer, and ours would be among them.
+      maxLayers = 125;
       contents = [
         users
         dockerTools.caCertificates

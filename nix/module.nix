@@ -31,15 +31,14 @@ let
   # Of root alone; the units get copies.
   madeSecrets = "/var/lib/groundwork-secrets";
 
-  secretKeys = [
-    "AES_SECRET"
-    "AES_SECRET_PREVIOUS"
-    "CELERY_BROKER_URL"
-    "DB_PASSWORD"
-    "JWT_SECRET"
-    "JWT_SECRET_PREVIOUS"
-    "REDIS_PASSWORD"
-  ];
+  # Every setting and whether it is a secret, from the page that the code writes.
+  known = lib.filter (row: row != null) (
+    map (builtins.match "\\| `([A-Z][A-Z0-9_]*)` \\| .* \\| (yes)? \\| .*") (
+      lib.splitString "\n" (builtins.readFile ../docs/configuration.md)
+    )
+  );
+  settingKeys = map lib.head known;
+  secretKeys = map lib.head (lib.filter (row: lib.last row == "yes") known);
 
   # What is on this machine needs no password that anybody knows.
   made =
@@ -96,18 +95,21 @@ let
     UMask = "0077";
   };
 
+  variables = mapAttrs (_: toValue) (
+    {
+      APP_ENV = cfg.environment;
+      CONFIG_DIR = "${cfg.configDir}";
+      DATA_DIR = stateDir;
+      PYTHONDONTWRITEBYTECODE = "1";
+      SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
+    }
+    // cfg.settings
+  );
+
   # One name for all, so that they share what they write.
   common = {
-    environment = mapAttrs (_: toValue) (
-      {
-        APP_ENV = cfg.environment;
-        CONFIG_DIR = "${cfg.configDir}";
-        DATA_DIR = stateDir;
-        PYTHONDONTWRITEBYTECODE = "1";
-        SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
-      }
-      // cfg.settings
-    );
+    # systemd's own specifiers, as in %h, are none of a setting.
+    environment = mapAttrs (_: lib.replaceStrings [ "%" ] [ "%%" ]) variables;
     serviceConfig = hardening // {
       DynamicUser = true;
       PrivateUsers = true;
@@ -160,15 +162,11 @@ let
     ];
 
   address =
-    if
-      lib.elem cfg.settings.HOST [
-        "0.0.0.0"
-        "::"
-      ]
-    then
-      "127.0.0.1"
-    else
-      cfg.settings.HOST;
+    {
+      "0.0.0.0" = "127.0.0.1";
+      "::" = "::1";
+    }
+    .${cfg.settings.HOST} or cfg.settings.HOST;
   url = "http://${
     if lib.hasInfix ":" address then "[${address}]" else address
   }:${toString cfg.settings.PORT}";
@@ -179,7 +177,7 @@ let
       ${
         concatStringsSep " " (
           map escapeShellArg (
-            mapAttrsToList (key: value: "--setenv=${key}=${value}") common.environment
+            mapAttrsToList (key: value: "--setenv=${key}=${value}") variables
             ++ map (property: "--property=${property}") (
               [
                 "DynamicUser=true"
@@ -252,9 +250,9 @@ in
             description = "The address to listen on.";
           };
           PORT = mkOption {
-            type = types.port;
+            type = types.ints.between 1024 65535;
             default = 8000;
-            description = "The port to listen on.";
+            description = "The port to listen on. Lower ones need a capability, and the service has none.";
           };
         };
       };
@@ -355,6 +353,10 @@ in
         {
           assertion = lib.intersectLists secretKeys (lib.attrNames cfg.settings) == [ ];
           message = "services.groundwork.settings is world-readable: ${concatStringsSep ", " (lib.intersectLists secretKeys (lib.attrNames cfg.settings))} must go into services.groundwork.secrets";
+        }
+        {
+          assertion = lib.subtractLists settingKeys (lib.attrNames cfg.settings) == [ ];
+          message = "services.groundwork.settings: ${concatStringsSep ", " (lib.subtractLists settingKeys (lib.attrNames cfg.settings))} is no setting of Groundwork";
         }
         {
           assertion = lib.subtractLists secretKeys (lib.attrNames cfg.secrets) == [ ];
@@ -467,12 +469,24 @@ in
         DB_DATABASE = mkDefault "groundwork";
       };
 
+      assertions =
+        map
+          (key: {
+            assertion = builtins.match "[A-Za-z0-9_-]+" (toValue cfg.settings.${key}) != null;
+            message = "services.groundwork.settings.${key}: letters, digits, _ and - name what is made on this machine";
+          })
+          [
+            "DB_DATABASE"
+            "DB_USERNAME"
+          ];
+
       services.mysql = {
         enable = true;
         package = mkDefault pkgs.mysql84;
         ensureDatabases = [ cfg.settings.DB_DATABASE ];
         settings.mysqld = {
           bind-address = mkDefault "127.0.0.1";
+          port = mkDefault (cfg.settings.DB_PORT or 3306);
           character-set-server = mkDefault "utf8mb4";
         };
       };

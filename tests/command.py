@@ -1,4 +1,4 @@
-"""The `groundwork` command as a process of its own, with nothing but the settings it is given."""
+"""The `groundwork` command as a process, with nothing but the settings it is given."""
 
 import os
 import subprocess

@@ -138,7 +138,7 @@ class Server(ABC):
 
 
 class DatabaseServer(Server):
-    """What MariaDB and MySQL have in common. `username` owns the databases `groundwork…`."""
+    """What MariaDB and MySQL have in common. `username` owns databases `groundwork…`."""
 
     username = "groundwork"
     password = PASSWORD

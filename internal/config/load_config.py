@@ -209,7 +209,8 @@ def _decrypt(layers: Layers) -> None:
         except SecretError as error:
             layers.problems.append(
                 f"{key}: {error} (from {value.source}); encrypt it anew with "
-                f"`groundwork config encrypt {key}`, or restore the key it was encrypted under"
+                f"`groundwork config encrypt {key}`, "
+                "or restore the key it was encrypted under"
             )
         else:
             layers.add({key: Value(text, value.source)})

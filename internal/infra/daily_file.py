@@ -13,7 +13,7 @@ RETRY_SECONDS = 30.0
 
 
 class DailyFile:
-    """`groundwork-<UTC day>.<pid>.log` in a folder; files over `KEEP_DAYS` old are deleted.
+    """`groundwork-<UTC day>.<pid>.log` in a folder, deleted when `KEEP_DAYS` old.
 
     A folder that cannot be written to stops nothing: it is tried again every `RETRY_SECONDS`.
     A file that somebody has deleted is begun anew: what is written to it nobody will read.

@@ -28,6 +28,8 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
   promise "its health check needs no shell" '.config.Healthcheck.Test[0] == "CMD"'
   promise "its configuration is that of nix/oci-config.nix" \
     --slurpfile written ${written} '.config == $written[0]'
+  promise "no secret is in its environment" \
+    '.config.Env | any(test("^[A-Z_]*(SECRET|PASSWORD|TOKEN|KEY)[A-Z_]*=")) | not'
   promise "its date is not that of the build" '.created | startswith("1970-01-01")'
 
   has() {
@@ -46,6 +48,8 @@ runCommand "image-keeps-its-promises" { nativeBuildInputs = [ jq ]; } ''
     ! grep --extended-regexp "$2" files >&2 || { echo "not wanted: $1" >&2; exit 1; }
   }
   lacks "secrets" '/\.secrets'
+  beside=$(grep ' \./configs/.' files | grep --invert-match --extended-regexp '/configs/\.env\.[a-z]+$' || true)
+  [ -z "$beside" ] || { echo "not wanted beside the settings: $beside" >&2; exit 1; }
   lacks "files that others may write" '^[^l].......w[^t]'
   others=$(awk '$2 != "0/0" && $6 !~ "^\\./var/lib/groundwork/"' files)
   [ -z "$others" ] || { echo "not wanted: files of another owner: $others" >&2; exit 1; }

@@ -151,6 +151,20 @@ let
       api.enable = false;
       scheduler.enable = false;
     };
+    # Other ports and addresses, and values that systemd or a shell would read otherwise.
+    unusual = {
+      secrets = keys // {
+        OTEL_EXPORTER_OTLP_ENDPOINT = "/run/keys/otel";
+      };
+      database.createLocally = true;
+      redis.createLocally = true;
+      settings = {
+        HOST = "::";
+        DB_PORT = 3307;
+        REDIS_PORT = 6380;
+        JWT_ISSUER = "100%h \"of\" 'it' $HOME";
+      };
+    };
     # What must be refused.
     empty = { };
     leaky = {
@@ -161,9 +175,68 @@ let
       redis.createLocally = true;
       settings.DB_PASSWORD = "in the store";
     };
+    mistyped = {
+      secrets = keys;
+      database.createLocally = true;
+      redis.createLocally = true;
+      settings = {
+        LOG_LEVLE = "DEBUG";
+        DB_DATABASE = "app`; DROP";
+      };
+    };
   };
 
-  results = lib.mapAttrs (_: case: describe (evaluate case)) cases;
+  # What the types must refuse: what is asked of each of these fails.
+  wrong = {
+    "a port that needs a capability" = {
+      settings.PORT = 80;
+    };
+    "no port" = {
+      settings.PORT = "8000";
+    };
+    "a secret in the store" = {
+      secrets.AES_SECRET = "${writeText "secret" "known"}";
+    };
+    "a secret by a relative path" = {
+      secrets.AES_SECRET = "keys/aes";
+    };
+    "an environment that there is not" = {
+      environment = "local";
+    };
+    "no queue" = {
+      worker.queues = [ ];
+    };
+    "a queue with a space" = {
+      worker.queues = [ "a b" ];
+    };
+    "no worker at all" = {
+      worker.concurrency = 0;
+    };
+    "a setting of settings" = {
+      settings.DB = {
+        HOST = "db";
+      };
+    };
+    "an option that there is not" = {
+      workers = 3;
+    };
+  };
+  works = {
+    secrets = keys;
+    database.createLocally = true;
+    redis.createLocally = true;
+  };
+  refused =
+    case:
+    let
+      settings = lib.recursiveUpdate works case;
+    in
+    !(builtins.tryEval (builtins.toJSON (describe (evaluate settings)))).success;
+
+  results = lib.mapAttrs (_: case: describe (evaluate case)) cases // {
+    # With nothing wrong, too: or all would be refused for another reason.
+    refused = lib.mapAttrs (_: refused) (wrong // { "nothing" = { }; });
+  };
   evaluated = writeText "module.json" (builtins.toJSON results);
 in
 runCommand "module-renders-its-units"

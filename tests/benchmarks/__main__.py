@@ -36,21 +36,23 @@ def main() -> None:
     if missing:
         sys.exit(f"missing: {' '.join(missing)} (Debian: apt install {' '.join(missing)})")
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as name, MariaDB() as database, Redis() as redis:
-        folder = Path(name)
-        rows += trivial.measure(folder)
-        rows += accounts.measure(folder, database, redis)
-        rows += start.measure(folder, database, redis)
-        rows += latency.measure(folder, database, redis)
-        rows += memory.measure(folder, database, redis)
-        rows += jobs.measure(folder, database, redis)
-        rows += streams.measure(folder, database, redis)
-        rows += fan_out.measure(folder, database, redis)
-        rows += metrics.measure()
-        rows += lines.measure()
-    print_table(rows)
-    write_json(rows, FILE)
-    print(f"\nthe same as JSON: {FILE}")
+    try:
+        with tempfile.TemporaryDirectory() as name, MariaDB() as database, Redis() as redis:
+            folder = Path(name)
+            rows += trivial.measure(folder)
+            rows += accounts.measure(folder, database, redis)
+            rows += start.measure(folder, database, redis)
+            rows += latency.measure(folder, database, redis)
+            rows += memory.measure(folder, database, redis)
+            rows += jobs.measure(folder, database, redis)
+            rows += streams.measure(folder, database, redis)
+            rows += fan_out.measure(folder, database, redis)
+            rows += metrics.measure()
+            rows += lines.measure()
+    finally:
+        print_table(rows)  # also of a run that somebody ends
+        write_json(rows, FILE)
+        print(f"\nthe same as JSON: {FILE}")
 
 
 main()

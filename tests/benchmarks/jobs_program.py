@@ -1,4 +1,4 @@
-"""The `groundwork` command with a kind of job more, which writes one row. `python -m …`."""
+"""The `groundwork` command with a kind of job more, that writes a row. `python -m …`."""
 
 from typing import Any, cast
 

@@ -16,6 +16,7 @@ import pytest
 
 from internal.config.settings import KEYS, SECRET_FIELDS
 
+ROOT = Path(__file__).parents[2]
 MODULE = os.environ.get("MODULE")
 
 pytestmark = pytest.mark.skipif(MODULE is None, reason="`nix flake check` evaluates the module")
@@ -189,7 +190,7 @@ def test_the_api_is_up_when_it_is_ready(cases: dict[str, Any]) -> None:
 
 
 def test_a_stop_has_longer_than_the_service_takes(cases: dict[str, Any]) -> None:
-    settings = (Path(__file__).parents[2] / "configs" / ".env.prod").read_text()
+    settings = (ROOT / "configs" / ".env.prod").read_text()
     seconds = [
         int(match[1])
         for key in ("DRAIN_DELAY_SECONDS", "SHUTDOWN_GRACE_SECONDS")
@@ -209,6 +210,7 @@ def test_a_stop_has_longer_than_the_service_takes(cases: dict[str, Any]) -> None
     [
         ("empty", ["AES_SECRET", "JWT_SECRET", "DB_PASSWORD", "DB_HOST", "REDIS_HOST"]),
         ("leaky", ["world-readable: DB_PASSWORD", "LOG_LEVEL is no secret"]),
+        ("mistyped", ["LOG_LEVLE is no setting", "settings.DB_DATABASE: letters"]),
     ],
 )
 def test_what_cannot_work_or_would_leak_is_refused_by_name(
@@ -218,7 +220,35 @@ def test_what_cannot_work_or_would_leak_is_refused_by_name(
     assert all(word in messages for word in words)
 
 
-@pytest.mark.parametrize("case", ["remote", "local", "apiOnly", "workerOnly"])
+def test_values_of_a_wrong_type_are_refused(cases: dict[str, Any]) -> None:
+    refused = cases["refused"]
+    assert len(refused) > 5
+    assert [what for what, was in refused.items() if not was] == ["nothing"]
+
+
+def test_every_secret_of_the_service_is_taken_and_kept_out_of_the_settings() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `([A-Z][A-Z0-9_]*)` \| .* \| (yes)? \| .*$", text, re.MULTILINE)
+    assert {key for key, _ in rows} == set(KEYS)
+    assert {key for key, secret in rows if secret} == {name.upper() for name in SECRET_FIELDS}
+
+
+def test_other_ports_and_addresses_reach_servers_and_gate(cases: dict[str, Any]) -> None:
+    case = cases["unusual"]
+    assert case["mysql"]["settings"]["mysqld"]["port"] == 3307
+    assert case["redis"]["groundwork"]["port"] == 6380
+    gate = Path(case["units"]["groundwork"]["serviceConfig"]["ExecStartPost"]).read_text()
+    assert "http://[::1]:8000/readyz" in gate
+    credentials = case["units"]["groundwork"]["serviceConfig"]["LoadCredential"]
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT:/run/keys/otel" in credentials
+
+
+def test_a_percent_sign_is_no_specifier_of_systemd(cases: dict[str, Any]) -> None:
+    environment = cases["unusual"]["units"]["groundwork"]["environment"]
+    assert environment["JWT_ISSUER"] == "100%%h \"of\" 'it' $HOME"
+
+
+@pytest.mark.parametrize("case", ["remote", "local", "apiOnly", "workerOnly", "unusual"])
 def test_what_works_is_not_refused(cases: dict[str, Any], case: str) -> None:
     assert cases[case]["failed"] == []
 

@@ -14,12 +14,18 @@ from tests.repository import copy
 
 ROOT = Path(__file__).parents[2]
 NAME = "order-desk"
+# Lines become shorter and longer, and what is sorted by name is sorted anew.
+LENGTHS = ["crm", "xylophones-of-europe"]
 OLD = load("rename").OLD
+RUFF = Path(sys.executable).with_name("ruff")
 
 
 def rename(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", "rename", f"NAME={name}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": f"{RUFF.parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +85,20 @@ def test_the_lock_is_one_that_uv_would_write(copied: Path) -> None:
     )
 
 
+def lint(folder: Path) -> None:
+    run(folder, str(RUFF), "format", "--no-cache", "--check", ".")
+    run(folder, str(RUFF), "check", "--no-cache", ".")
+
+
 def test_it_is_clean_for_the_linter_and_the_formatter(copied: Path) -> None:
-    ruff = str(Path(sys.executable).with_name("ruff"))
-    run(copied, ruff, "format", "--no-cache", "--check", ".")
-    run(copied, ruff, "check", "--no-cache", ".")
+    lint(copied)
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_names_of_every_length_are_clean_for_them_too(tmp_path: Path, name: str) -> None:
+    folder = copy(tmp_path)
+    assert rename(folder, name).returncode == 0
+    lint(folder)
 
 
 def test_its_tests_pass(copied: Path) -> None:
@@ -98,7 +114,12 @@ def test_once_is_enough(copied: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "Orders", "orders_api", "-orders", "orders-", "2orders", "o" * 21, "redis", "tests"],
+    [
+        *("", "Orders", "orders_api", "-orders", "orders-", "2orders", "o" * 21, "redis", "tests"),
+        *("order desk", "überdienst", "orders;id", "order's", "orders\n", "a--b"),
+        # Words of Python and of Nix, and one that a file has already.
+        *("class", "with", "inherit", "json"),
+    ],
 )
 def test_a_name_that_cannot_be_one_changes_nothing(tmp_path: Path, name: str) -> None:
     folder = copy(tmp_path)

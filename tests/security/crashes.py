@@ -28,7 +28,8 @@ def crashing(secret: str) -> APIRouter:
     async def with_a_message() -> None:
         raise RuntimeError(
             f"Authorization: Bearer {secret} and password={secret}&token={secret}, "
-            f"mysql://groundwork:{secret}@db/groundwork ENC(v1.12345678.{secret})"
+            f"mysql://groundwork:{secret}@db/groundwork "
+            f"ENC(v1.12345678.{secret})"
         )
 
     @router.get("/crash/database")

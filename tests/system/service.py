@@ -1,4 +1,4 @@
-"""The `groundwork` command with routes more, to be in the middle of a request. `python -m …`."""
+"""The `groundwork` command with routes to be in the middle of. `python -m …`."""
 
 import asyncio
 import os

@@ -110,12 +110,18 @@ def test_each_has_limits(name: str) -> None:
     assert limits.keys() == {"cpus", "memory", "pids"}
 
 
-@pytest.mark.parametrize("name", [*OURS, "balancer"])
-def test_ours_and_the_balancer_can_do_little(name: str) -> None:
+@pytest.mark.parametrize("name", [*OURS, "balancer", "redis"])
+def test_ours_the_balancer_and_redis_can_do_little(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_redis_is_not_root_whatever_its_command_is() -> None:
+    redis = SERVICES["redis"]
+    assert redis["command"][0] != "redis-server"  # the one command that its image leaves root for
+    assert redis["user"] == "redis"
 
 
 def test_nothing_serves_before_the_migrations_and_the_balancer_waits_for_the_replicas() -> None:

@@ -5,8 +5,8 @@
 - KILL_DATABASE, START_DATABASE, FREEZE_DATABASE, THAW_DATABASE: command lines; and those of REDIS
 - RESTART_REPLICAS: command lines, a line each; one restarts a replica gracefully and returns when
   it is ready again
-- GROUNDWORK: the service's own command with the service's settings, which takes arguments after it
-  and reads stdin: makes an admin
+- GROUNDWORK: the service's own command with the service's settings, which takes arguments
+  after it and reads stdin: makes an admin
 - KILL_WORKER, START_WORKER: command lines; jobs are tried where they are given
 - EXPORTS_APART: set where the API does not see the folder that the worker exports into
 

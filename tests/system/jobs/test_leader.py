@@ -1,4 +1,4 @@
-"""Real `groundwork scheduler` processes on one database: one leads, and another when it dies."""
+"""Real `groundwork scheduler` processes on one database: when one dies, another leads."""
 
 import json
 import os

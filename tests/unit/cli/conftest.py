@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def run(folder: Folder) -> Iterator[Run]:
-    """`groundwork` with these arguments, in the folder's environment and no other settings."""
+    """`groundwork` with these arguments, in the folder's environment and no other."""
     levels = {name: logging.getLogger(name).level for name in ("", "sqlalchemy.engine")}
 
     def run(*arguments: str, stdin: bytes | str | None = None) -> Result:

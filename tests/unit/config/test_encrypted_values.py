@@ -66,7 +66,8 @@ def test_a_wrong_key_is_an_error_with_key_source_kids_and_mend(folder: Folder) -
     assert folder.problems() == [
         (
             f"REDIS_PASSWORD: encrypted under key {ring.kid}, but the keys at hand are: {RING.kid} "
-            f"(from {env}); encrypt it anew with `groundwork config encrypt REDIS_PASSWORD`, "
+            f"(from {env}); encrypt it anew with "
+            "`groundwork config encrypt REDIS_PASSWORD`, "
             "or restore the key it was encrypted under"
         )
     ]

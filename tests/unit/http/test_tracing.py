@@ -2,30 +2,45 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests import command
 from tests.conftest import MakeSettings
 from tests.unit.http.routes import every_way
 from tests.unit.http.serving import serving
 
 pytestmark = pytest.mark.anyio
 
-IMPORTS = """
-import sys
+# As `groundwork serve` starts, and then what is loaded.
+START = """
+import asyncio, sys
 from internal.infra.quick_start import begin_start
 begin_start()
+from internal.config.load_config import load_config
 import internal.server, internal.cli.worker, internal.tasks.worker
-print(*[name for name, module in sys.modules.items() if module], sep="\\n")
+from tests.unit.http.serving import serving
+
+async def start():
+    async with serving(load_config().settings) as served:
+        reply = await served.http.get("/livez")
+        assert reply.status_code == 200
+        sys.stderr.write("\\n".join(name for name, module in sys.modules.items() if module))
+
+asyncio.run(start())
 """
+EMBEDDED = {"DB_TYPE": "sqlite", "REDIS_MODE": "embedded", "JOBS_BACKEND": "embedded"}
 
 
-def test_a_process_without_traces_does_not_load_the_sdk() -> None:
+def test_a_service_without_a_collector_does_not_load_the_sdk(tmp_path: Path) -> None:
+    settings = {**EMBEDDED, "SNOWFLAKE_NODE_ID": 1, "PYTHONPATH": Path(__file__).parents[3]}
+    env = command.environment(tmp_path, settings)
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTS], check=True, capture_output=True, text=True
+        [sys.executable, "-c", START], check=True, capture_output=True, text=True, env=env
     )
-    loaded = done.stdout.splitlines()
-    assert {"opentelemetry.trace", "redis", "fastapi"} <= set(loaded)
+    loaded = done.stderr.splitlines()
+    assert {"opentelemetry.trace", "redis", "fastapi", "celery"} <= set(loaded)
     slow = ("opentelemetry.sdk", "opentelemetry.exporter", "google", "requests")
     assert [name for name in loaded if name.startswith(slow)] == []
 
