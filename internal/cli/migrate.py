@@ -18,8 +18,9 @@ def migrate(
     settings = settings_with_logging()
     if check:
         missing = runner.missing_revisions(settings)
+        logger.remove()  # what it has said comes before its outcome
         print(f"missing: {', '.join(missing)}" if missing else "nothing is missing")
         raise typer.Exit(1 if missing else 0)
     applied = runner.migrate(settings)
-    logger.remove()  # what it has said comes before its outcome
+    logger.remove()
     print(f"applied: {', '.join(applied)}" if applied else "nothing to apply")

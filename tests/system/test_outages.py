@@ -120,8 +120,13 @@ def test_an_outage_is_logged_once_at_its_start_and_once_at_its_end(
     service.wait_for(lambda: service.http.get("/readyz").status_code == 503)
     server.start()
     wait_until_ready(service)
-    told = [line for line in service.lines[before:] if line["logger"] == "health"]
-    assert [(line["level"], line["message"]) for line in told] == [
+
+    def told() -> list[tuple[str, str]]:
+        lines = [line for line in service.lines[before:] if line["logger"] == "health"]
+        return [(line["level"], line["message"]) for line in lines]
+
+    service.wait_for(lambda: ("INFO", f"{part}: ok") in told())
+    assert told() == [
         ("ERROR", f"{part}: unavailable"),
         ("INFO", f"{part}: ok"),
     ]
