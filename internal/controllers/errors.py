@@ -53,7 +53,7 @@ def error_response(
     """Args: cause: what was raised, where it is not the error itself."""
     if error.status >= InternalError.status:
         remember(request, cause or error)
-    if hasattr(request.app.state, "operations") and is_page(request.url.path):
+    if hasattr(request.app.state, "operations") and is_page(request.scope["path"]):
         return error_page(request, error)
     language = preferred_language(request.headers.get("accept-language", ""))
     return Response(

@@ -1,6 +1,7 @@
 """Several processes behind one socket."""
 
 import re
+import secrets
 import subprocess
 from collections.abc import Generator
 from os import kill
@@ -53,10 +54,11 @@ def test_each_line_of_the_log_is_whole_whoever_wrote_it(service: Serving) -> Non
 
 
 def test_the_operations_page_says_which_process_it_is_of_and_counts_all(service: Serving) -> None:
-    create_admin = [command.GROUNDWORK, "users", "create-admin", "ada"]
+    username = f"ada-{secrets.token_hex(4)}"  # the database is shared
+    create_admin = [command.GROUNDWORK, "users", "create-admin", username]
     subprocess.run(create_admin, env=service.env, input=PASSWORD, text=True, check=True)
     ours = {"Origin": str(service.http.base_url).rstrip("/")}
-    form = {"username": "ada", "password": PASSWORD}
+    form = {"username": username, "password": PASSWORD}
     reply = service.http.post("/ops/login", data=form, headers=ours)
     cookie = reply.headers["set-cookie"].partition(";")[0]
     headers = {"Cookie": cookie, "Connection": "close"}

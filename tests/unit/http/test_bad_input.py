@@ -181,6 +181,13 @@ async def test_json_may_be_called_by_any_of_its_names(
         assert reply.status_code == 201
 
 
+@pytest.mark.parametrize("path", ["/nope", "/ops/nope"])
+async def test_an_error_needs_no_query_that_is_text(make_settings: MakeSettings, path: str) -> None:
+    async with serving(make_settings(), every_way()) as served:
+        exchange = await Exchange("GET", path, query=b"\x80=1").run(served.app)
+    assert exchange.status == 404
+
+
 @pytest.mark.parametrize("declared", [b"101", b"9" * 19, b"9" * 5000])
 @pytest.mark.parametrize("path", ["/raw", "/accounts", "/nope", "/ok"])
 async def test_a_declared_length_over_the_limit_is_413_before_a_byte_is_read(
