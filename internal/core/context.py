@@ -51,19 +51,22 @@ def incoming_trace_id(x_trace_id: str | None, traceparent: str | None) -> str:
         and candidate != _INVALID
     ):
         return candidate
-    if traceparent is not None and not traceparent.startswith("ff"):
-        match = _TRACEPARENT.fullmatch(traceparent)
-        if match and match[1] != _INVALID:
-            return match[1]
-    return new_trace_id()
+    match = _match(traceparent) if traceparent is not None else None
+    return match[1] if match else new_trace_id()
 
 
 def parse_traceparent(traceparent: str) -> RemoteParent | None:
     """None where it is invalid (W3C Trace Context §3.2)."""
-    match = _TRACEPARENT.fullmatch(traceparent)
-    if match is None or traceparent.startswith("ff"):
+    match = _match(traceparent)
+    if match is None or match[2] == _INVALID_SPAN:
         return None
     trace_id, span_id, flags = match.groups()
-    if trace_id == _INVALID or span_id == _INVALID_SPAN:
-        return None
     return RemoteParent(trace_id, span_id, is_sampled=bool(int(flags, 16) & _SAMPLED))
+
+
+def _match(traceparent: str) -> re.Match[str] | None:
+    """Its trace id, its span's and its flags; None where it names no trace."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None or traceparent.startswith("ff") or match[1] == _INVALID:
+        return None
+    return match

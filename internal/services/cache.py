@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from internal.infra.metrics import Metrics
 from internal.infra.outage import Outage
 from internal.infra.redis import REDIS_AWAY
+from internal.infra.single_flight import SingleFlight
 
 # Redis is to be quicker than the database; where it is not, it is not asked for a while.
 PATIENCE_SECONDS = 0.25
@@ -54,7 +55,7 @@ class Cache[V]:
         self._type = shape
         self._seconds = seconds
         self._metrics = metrics
-        self._readings: dict[int, asyncio.Task[V]] = {}
+        self._readings = SingleFlight[int, V]()
         self._away_until = 0.0
         self._outage = Outage(_log, "the cache answers again")
 
@@ -70,12 +71,7 @@ class Cache[V]:
 
     async def get(self, key: int, read: Callable[[], Awaitable[V]]) -> V:
         """The value, from Redis or else by `read`, whose errors everybody gets who waits for it."""
-        reading = self._readings.get(key)
-        if reading is None:
-            reading = asyncio.create_task(self._get(key, read))
-            self._readings[key] = reading
-            reading.add_done_callback(lambda done: self._end(key, done))
-        return await asyncio.shield(reading)  # one who leaves does not send the others away
+        return await self._readings.join(key, lambda: self._get(key, read))
 
     async def forget(self, key: int) -> None:
         """To be called when a commit has changed the row. Never raises."""
@@ -88,7 +84,7 @@ class Cache[V]:
                     await both.execute()
             except (*REDIS_AWAY, TimeoutError) as error:
                 self._is_away(error)
-        self._readings.pop(key, None)  # nobody joins one that may have begun before
+        self._readings.forget(key)  # one that may have begun before
 
     async def _get(self, key: int, read: Callable[[], Awaitable[V]]) -> V:
         generation, stored = await self._look_up(key)
@@ -133,12 +129,6 @@ class Cache[V]:
             return self._shape.validate_json(text)
         except ValidationError:  # not ours
             return None
-
-    def _end(self, key: int, reading: asyncio.Task[V]) -> None:
-        if self._readings.get(key) is reading:
-            del self._readings[key]
-        if not reading.cancelled():
-            reading.exception()  # all who wait may have left
 
     def _is_away(self, error: BaseException) -> None:
         self._away_until = time.monotonic() + AWAY_SECONDS

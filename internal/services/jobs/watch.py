@@ -19,6 +19,7 @@ from internal.core.job_status import JobStatus
 from internal.infra.background import is_wanted, resting
 from internal.infra.database import DATABASE_AWAY, is_away
 from internal.infra.outage import Outage
+from internal.infra.single_flight import SingleFlight
 from internal.models.job import Job
 from internal.models.job_event import JobEvent
 from internal.services.jobs.service import EVENTS_AT_ONCE, Jobs
@@ -118,7 +119,7 @@ class JobWatch:
         self._streams: set[JobStream] = set()
         self._watched = asyncio.Event()
         self._readers = asyncio.Semaphore(READERS)
-        self._readings: dict[Place, asyncio.Task[Sequence[JobEvent]]] = {}
+        self._readings = SingleFlight[Place, Sequence[JobEvent]]()
         self._is_closed = False
         self._outage = Outage(_log, "job streams go on")
 
@@ -176,11 +177,7 @@ class JobWatch:
         newest event may miss it; then `run` finds the stream behind, and wakes it again.
         """
         place = stream.job_id, stream.position
-        reading = self._readings.get(place)
-        if reading is None:
-            reading = self._readings[place] = asyncio.create_task(self._read(place))
-            reading.add_done_callback(lambda done: self._end(place, done))
-        return await asyncio.shield(reading)  # one who leaves does not send the others away
+        return await self._readings.join(place, lambda: self._read(place))
 
     async def _read(self, place: Place) -> Sequence[JobEvent]:
         async with self._readers:
@@ -190,11 +187,6 @@ class JobWatch:
                 if not is_away(error):
                     raise
                 return ()  # the next answer of the database to `run` wakes the stream again
-
-    def _end(self, place: Place, reading: asyncio.Task[Sequence[JobEvent]]) -> None:
-        del self._readings[place]
-        if not reading.cancelled():
-            reading.exception()  # all who wait may have left
 
     async def _counts(self, streams: Sequence[JobStream]) -> dict[int, int] | None:
         """How many events each watched job has; None: that cannot be said now."""
