@@ -4,6 +4,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from internal.core.clock import utc_now
 from internal.dao.database_time import database_now
 from internal.models.outbox_entry import OutboxEntry
 
@@ -45,8 +46,8 @@ class OutboxEntryDAO:
         if (entry := await self._session.scalar(statement)) is not None:
             await self.remove([entry])
 
-    async def oldest_due(self) -> datetime | None:
-        """Since when the oldest entry that is due has been waiting."""
+    async def lag_seconds(self) -> float:
+        """How long the oldest entry that is due has been waiting; 0 where there is none."""
         statement = select(func.min(OutboxEntry.due_at)).where(OutboxEntry.due_at <= database_now())
         oldest: datetime | None = await self._session.scalar(statement)
-        return oldest
+        return max((utc_now() - oldest).total_seconds(), 0.0) if oldest else 0.0

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from internal.core.caller import Caller
-from internal.core.clock import utc_now
 from internal.core.job_status import JobStatus
 from internal.dao.base import ListQuery
 from internal.dao.jobs import JobDAO
@@ -35,8 +34,7 @@ async def overview(unit_of_work: UnitOfWork, caller: Caller) -> Overview:
     dead = ListQuery.of(1, DEAD_SHOWN, "-id", {"status": JobStatus.DEAD})
     async with unit_of_work.read() as session:
         queues = await JobDAO(session).counts_by_queue()
-        oldest = await OutboxEntryDAO(session).oldest_due()
+        lag = await OutboxEntryDAO(session).lag_seconds()
         listing = await JobDAO(session).list(dead)
         leader = await LeaseDAO(session).holder(LEASE)
-    lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
-    return Overview(queues, max(lag, 0.0), listing.rows, listing.total, leader)
+    return Overview(queues, lag, listing.rows, listing.total, leader)

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from internal.core.clock import utc_now
 from internal.dao.jobs import JobDAO
 from internal.dao.outbox_entries import OutboxEntryDAO
 from internal.infra.metrics import OTHER, Metrics
@@ -23,13 +22,12 @@ class Backlog:
 
     async def tell(self, session: AsyncSession, _scheduled_at: datetime) -> None:
         counts = await JobDAO(session).counts()
-        oldest = await OutboxEntryDAO(session).oldest_due()
+        lag = await OutboxEntryDAO(session).lag_seconds()
         depth: Counter[tuple[str, ...]] = Counter()
         for kind, status, number in counts:
             depth[kind if kind in self._kinds else OTHER, status] += number
-        lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
         self._metrics.set_all(_DEPTH, depth)
-        self._metrics.set_all(_LAG, {(): max(lag, 0.0)})
+        self._metrics.set_all(_LAG, {(): lag})
 
     def forget(self) -> None:
         """Somebody else may lead now, and tells."""
