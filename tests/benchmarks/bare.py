@@ -1,10 +1,8 @@
 """The yardstick: FastAPI and uvicorn as their own documentation starts them. `python … PORT`."""
 
-import sys
-
-import uvicorn
 from fastapi import FastAPI
 
+from tests.benchmarks.bare_server import serve
 from tests.benchmarks.shapes import Thing
 
 app = FastAPI()
@@ -21,11 +19,4 @@ async def post_thing(thing: Thing) -> Thing:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        app,
-        port=int(sys.argv[1]),
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(app)

@@ -1,9 +1,8 @@
 """The floor: uvicorn and the least application there can be. `python … PORT`."""
 
-import sys
-
-import uvicorn
 from starlette.types import Receive, Scope, Send
+
+from tests.benchmarks.bare_server import serve
 
 BODY = b'{"message":"hello"}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]
@@ -15,12 +14,4 @@ async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        app,
-        port=int(sys.argv[1]),
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(app)

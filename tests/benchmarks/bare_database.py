@@ -7,7 +7,6 @@ import secrets
 import sys
 from datetime import timedelta
 
-import uvicorn
 from fastapi import FastAPI, Request
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -26,8 +25,9 @@ from internal.schemas.users import UserView
 from internal.services import audit
 from internal.services.jobs import states
 from internal.services.unit_of_work import UnitOfWork
+from tests.benchmarks.bare_server import serve
 
-PORT, USER_ID = int(sys.argv[1]), int(sys.argv[2])
+USER_ID = int(sys.argv[2])
 NODE = 2
 NONCE_SECONDS = 900
 
@@ -80,6 +80,4 @@ async def submit(body: NewJob) -> JobView:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        app, port=PORT, loop="uvloop", http="httptools", access_log=False, log_level="warning"
-    )
+    serve(app)

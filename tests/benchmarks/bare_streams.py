@@ -1,16 +1,15 @@
 """The yardstick of a fan-out: FastAPI's own streams of events, a queue each. `python … PORT`."""
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from internal.core.clock import utc_now
 from internal.core.job_status import JobStatus
 from internal.schemas.jobs import JobEventView
+from tests.benchmarks.bare_server import serve
 
 FIRST = JobEventView(sequence=1, status=JobStatus.QUEUED, attempt=0, at=utc_now(), message=None)
 
@@ -44,11 +43,4 @@ async def publish(request: Request) -> None:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        app,
-        port=int(sys.argv[1]),
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(app)

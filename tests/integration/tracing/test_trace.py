@@ -12,8 +12,9 @@ from internal.core.caller import OPERATOR
 from internal.schemas.webhooks import NewWebhookEndpoint
 from tests.collector import SECONDS, Collector, Sent
 from tests.integration.answering import answering, plain
-from tests.integration.tracing.conftest import Serve, Spans
+from tests.integration.tracing.conftest import Spans
 from tests.security.accounts import Replica, bearer
+from tests.security.conftest import Serve
 from tests.unit.http.serving import public_router
 
 pytestmark = pytest.mark.anyio
