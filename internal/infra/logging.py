@@ -121,12 +121,20 @@ class StandardLibraryHandler(logging.Handler):
             message = record.getMessage()
         except (TypeError, ValueError, LookupError):  # the arguments do not fit the message
             message = f"{record.msg} {record.args}"
-        bound = logger.bind(logger=record.name).opt(exception=record.exc_info)
-        bound.log(level, "{}", message)
+        exception = record.exc_info
+        if _is_broken_connection(record) and exception:
+            level, message, exception = "WARNING", f"{message}: {exception[1]}", None
+        logger.bind(logger=record.name).opt(exception=exception).log(level, "{}", message)
 
 
 def _is_sql(record: logging.LogRecord) -> bool:
     return record.levelno <= logging.INFO and record.name.startswith("sqlalchemy.engine")
+
+
+def _is_broken_connection(record: logging.LogRecord) -> bool:
+    """The pool has dropped it and will make another; what that means to users, health tells."""
+    error = record.exc_info[1] if record.exc_info else None
+    return record.name.startswith("sqlalchemy.pool") and type(error).__module__ == "pymysql.err"
 
 
 _CHATTY = (

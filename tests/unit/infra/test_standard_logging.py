@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 from loguru import logger
+from pymysql.err import OperationalError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -47,6 +48,16 @@ def test_an_exception_comes_along_redacted(log: Log) -> None:
 def test_an_exception_record_without_an_exception_is_an_event_all_the_same(log: Log) -> None:
     logging.getLogger("library").error("x", exc_info=True)  # noqa: LOG014 - the very thing
     assert log.event["message"] == "x"
+
+
+def test_a_connection_that_its_pool_drops_is_a_line_and_no_traceback(log: Log) -> None:
+    pool = logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool")
+    for error in (OperationalError(2013, "Lost connection to MySQL server"), TypeError("a bug")):
+        pool.error("Exception during reset or similar", exc_info=error)
+    lost, bug = log.events
+    assert (lost["level"], "exception" in lost) == ("WARNING", False)
+    assert "Lost connection to MySQL server" in lost["message"]
+    assert (bug["level"], "exception" in bug) == ("ERROR", True)
 
 
 def test_a_message_with_braces_is_no_template(log: Log) -> None:
