@@ -39,7 +39,7 @@ class Payload(Request):
 
 
 async def run(job: Execution[Payload]) -> dict[str, object]:
-    """Row by row, a batch in memory: the file of a repeated attempt takes the place of the last."""
+    """Row by row, a batch in memory, into a file of this attempt's own."""
     now = utc_now()
     wanted = AuditEventFilter(
         since=_within(job.payload.since or EPOCH, now),
@@ -50,7 +50,7 @@ async def run(job: Execution[Payload]) -> dict[str, object]:
     )
     rows = 0
     try:
-        async with job.services.exports.create(job.job_id) as file:
+        async with job.services.exports.create(job.job_id, job.attempt) as file:
             await file.write(_lines([COLUMNS]))
             async for events in job.services.audit.walk(OPERATOR, wanted):
                 await file.write(_lines([_cells(event) for event in events]))
