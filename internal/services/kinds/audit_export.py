@@ -22,8 +22,9 @@ COLUMNS = (
     *("id", "created_at", "actor_kind", "actor_id", "action", "object_type", "object_id"),
     *("address", "trace_id", "details"),
 )
-# What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection; NUL: ASVS 5.0, 1.2.10).
+# The full-width forms do where Chinese or Japanese is written.
+_FORMULA = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
 _TIME = "2026-01-02T00:00:00Z"
 
 

@@ -113,7 +113,9 @@ async def test_times_are_from_one_and_before_the_other(house: House, tmp_path: P
         assert [row["action"] for row in rows] == actions, payload
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠"]
+)
 async def test_a_cell_that_a_spreadsheet_would_calculate_is_text(
     house: House, tmp_path: Path, start: str
 ) -> None:
