@@ -43,6 +43,10 @@ _SECRET_PAIR = re.compile(
 )
 
 
+# Fields of the schema, which nothing that is bound may take the place of.
+_OURS = frozenset({"time", "level", "message", "trace_id", "exception"})
+
+
 def redact(value: object) -> object:
     """The value without what looks like a token or a password in it."""
     if isinstance(value, str):
@@ -73,7 +77,8 @@ class Sink:
 
     def write(self, message: "Message") -> None:
         record = message.record
-        name = record["extra"].pop("logger", None) or record["name"] or ""
+        extra = record["extra"]
+        name = extra.pop("logger", None) or record["name"] or ""
         level = record["level"]
         if level.no >= logging.WARNING and not self._lines.admits(
             (str(name), (level.name, record["line"], _raised_at(record["exception"])))
@@ -84,10 +89,12 @@ class Sink:
             "level": level.name,
             "message": redact(record["message"]),
             "logger": name,
-            "trace_id": current_trace_id(),
+            # Before a request has its context, whoever logs may know its trace.
+            "trace_id": current_trace_id() or extra.pop("trace_id", ""),
         }
-        for key, value in record["extra"].items():
-            fields[key] = REDACTED if _SECRET_KEY.search(key) else redact(value)
+        for key, value in extra.items():
+            name = f"extra_{key}" if key in _OURS else key
+            fields[name] = REDACTED if _SECRET_KEY.search(key) else redact(value)
         if record["exception"] is not None:
             fields["exception"] = redact("".join(traceback.format_exception(*record["exception"])))
         self._lines.write(encode_json(fields))

@@ -45,6 +45,24 @@ def test_an_event_has_the_contracts_fields_and_then_its_own(log: Log) -> None:
     assert abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
 
 
+def test_a_field_of_its_own_does_not_take_the_place_of_a_contracts_one(log: Log) -> None:
+    set_trace_id("f" * 32)
+    bound = {"time": 1, "level": "x", "message": ["x"], "trace_id": 7, "exception": "none"}
+    logger.bind(logger="orders", **bound).info("order 17")
+    set_trace_id("")
+    event = log.event
+    assert {key: event[f"extra_{key}"] for key in bound} == bound
+    assert (event["level"], event["message"], event["logger"]) == ("INFO", "order 17", "orders")
+    assert event["trace_id"] == "f" * 32
+    assert datetime.fromisoformat(event["time"]).tzinfo
+    assert "exception" not in event
+
+
+def test_outside_of_a_request_a_trace_id_may_be_bound(log: Log) -> None:
+    logger.bind(trace_id="e" * 32).info("a request that is none")
+    assert log.event["trace_id"] == "e" * 32
+
+
 def test_an_event_without_a_logger_is_named_by_its_module(log: Log) -> None:
     logger.info("x")
     assert log.event["logger"] == __name__
