@@ -8,6 +8,7 @@ from httpx import Response
 from sqlalchemy import Table
 
 from internal.controllers.doors import OPERATOR_COOKIE
+from internal.controllers.ops.assets import digest_of
 from internal.core.caller import OPERATOR
 from internal.core.clock import utc_now
 from internal.schemas.users import UserChange
@@ -240,6 +241,18 @@ async def test_a_get_changes_nothing(service: Replica) -> None:
         assert (await service.http.get(path, headers=headers)).status_code == 405
     assert (await see(service, headers)).status_code == 200
     assert (await service.rows("jobs"))[-1]["status"] == "dead"
+
+
+async def test_a_head_is_answered_as_a_get_would_be(service: Replica) -> None:
+    """RFC 9110 §9.3.2. The server leaves out the body."""
+    headers = await login(service)
+    asset = f"/ops/assets/{digest_of('ops.css')}/ops.css"
+    for path in ("/ops", "/ops/login", asset):
+        get = await service.http.get(path, headers=headers)
+        head = await service.http.head(path, headers=headers)
+        assert (get.status_code, head.status_code) == (200, 200)
+        for name in ("content-type", "cache-control", "vary"):
+            assert head.headers.get(name) == get.headers.get(name)
 
 
 async def test_a_login_sends_nobody_elsewhere(service: Replica) -> None:

@@ -39,6 +39,7 @@ _MEDIA_TYPES = {"css": "text/css", "svg": "image/svg+xml"}
 
 
 @public.get("/login")
+@public.head("/login")
 async def login_form(request: Request) -> Response:
     return _login_page(request)
 
@@ -57,6 +58,7 @@ async def login(request: Request, caller: AnonymousCaller, resources: ResourcesD
 
 
 @public.get("/assets/{digest}/{name}")
+@public.head("/assets/{digest}/{name}")
 async def asset(digest: str, name: AssetName) -> Response:
     if digest != digest_of(name):
         raise NotFound
@@ -68,6 +70,7 @@ async def asset(digest: str, name: AssetName) -> Response:
 
 
 @router.get("")
+@router.head("")
 async def operations(
     request: Request,
     caller: OperatorCaller,
