@@ -1,5 +1,6 @@
 """`/ops`: who comes in, what another site can do, and what ends a session."""
 
+import re
 import time
 from datetime import timedelta
 
@@ -65,6 +66,16 @@ async def test_an_admin_comes_in_and_sees_a_page_that_nothing_else_may_frame_or_
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
+
+
+async def test_it_shows_the_pools_of_this_process(service: Replica) -> None:
+    text = (await see(service, await login(service))).text
+    settings = service.resources.settings
+    for name, size in (
+        ("database", settings.db_pool_size + settings.db_max_overflow),
+        ("redis", settings.redis_pool_size),
+    ):
+        assert re.search(rf'<th scope="row">{name}</th><td>\d+</td><td>{size}</td>', text)
 
 
 async def test_the_cookie_is_sent_to_the_page_alone_and_no_script_reads_it(

@@ -148,15 +148,14 @@ def _set_cookie(reply: Response, value: str, seconds: int) -> None:
 
 def _pools(resources: Resources) -> list[tuple[str, int, int]]:
     """(name, connections in use, how many there may be) of this process."""
-    database: Any = resources.database.pool
     settings = resources.settings
-    found = []
-    if hasattr(database, "checkedout"):
-        size = settings.db_pool_size + settings.db_max_overflow
-        found.append(("database", database.checkedout(), size))
+    database: Any = resources.database.pool
     redis: Any = resources.redis.connection_pool
     in_use = len(getattr(redis, "_in_use_connections", ()))
-    return [*found, ("redis", in_use, settings.redis_pool_size)]
+    return [
+        ("database", database.checkedout(), settings.db_pool_size + settings.db_max_overflow),
+        ("redis", in_use, settings.redis_pool_size),
+    ]
 
 
 def _traffic(resources: Resources) -> dict[str, Any]:
