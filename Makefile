@@ -26,7 +26,7 @@ serve: $(ENVIRONMENT) ## run the service here: SQLite, Redis in the process, not
 .PHONY: test
 test: $(ENVIRONMENT) ## run the tests; those that need MariaDB or Redis say so when it is missing
 	$(BIN)coverage erase
-	$(BIN)coverage run -m pytest
+	$(BIN)coverage run -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 	$(BIN)coverage combine --quiet
 	$(BIN)coverage report
 

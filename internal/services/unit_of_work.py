@@ -9,6 +9,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from internal.core.clock import utc_now
 from internal.core.snowflake import Snowflake
+from internal.infra.database import standalone
 from internal.models.base import Record
 
 _IDS = "ids"
@@ -39,7 +40,10 @@ class UnitOfWork:
             engine, sync_session_class=UnitOfWorkSession, expire_on_commit=False
         )
         self._reading = async_sessionmaker(
-            engine, sync_session_class=ReadOnlySession, expire_on_commit=False, autoflush=False
+            standalone(engine),
+            sync_session_class=ReadOnlySession,
+            expire_on_commit=False,
+            autoflush=False,
         )
 
     @asynccontextmanager
@@ -58,7 +62,7 @@ class UnitOfWork:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """A session that only reads; what it has loaded stays usable after it."""
+        """A session that only reads, outside of transactions; what it has loaded stays usable."""
         async with self._reading() as session:
             yield session
 

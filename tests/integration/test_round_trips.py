@@ -1,0 +1,107 @@
+"""What a piece of work sends besides its statements: a read nothing, a transaction its two ends."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from internal.config.settings import Settings
+from internal.core.snowflake import Snowflake
+from internal.infra import aiomysql_connection
+from internal.infra.database import create_engine, standalone
+from internal.services.unit_of_work import UnitOfWork
+
+pytestmark = pytest.mark.anyio
+
+# Of this session, which the server counts by itself. A ping is an admin command.
+COUNTED = ("Com_admin_commands", "Com_begin", "Com_commit", "Com_rollback", "Com_select")
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+    engine = create_engine(settings.model_copy(update={"db_pool_size": 1, "db_max_overflow": 0}))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def uow(engine: AsyncEngine) -> UnitOfWork:
+    return UnitOfWork(engine, Snowflake(1))
+
+
+async def counts(uow: UnitOfWork) -> dict[str, int]:
+    async with uow.read() as session:
+        rows = await session.execute(text("SHOW SESSION STATUS LIKE 'Com\\_%'"))
+        return {name: int(count) for name, count in rows if name in COUNTED}
+
+
+async def sent(uow: UnitOfWork, before: dict[str, int]) -> dict[str, int]:
+    after = await counts(uow)
+    return {name.removeprefix("Com_"): after[name] - before[name] for name in COUNTED}
+
+
+async def select_twice(session: AsyncSession) -> None:
+    for _ in range(2):
+        await session.execute(text("SELECT 1"))
+
+
+async def test_a_read_sends_its_statements_and_nothing_else(uow: UnitOfWork) -> None:
+    before = await counts(uow)
+    for _ in range(3):
+        async with uow.read() as session:
+            await select_twice(session)
+    assert await sent(uow, before) == {
+        **dict.fromkeys(("admin_commands", "begin", "commit", "rollback"), 0),
+        "select": 6,
+    }
+
+
+async def test_a_transaction_sends_its_begin_and_its_end(uow: UnitOfWork) -> None:
+    before = await counts(uow)
+    for _ in range(3):
+        async with uow.begin() as session:
+            await select_twice(session)
+    with pytest.raises(RuntimeError):
+        await select_and_raise(uow)
+    assert await sent(uow, before) == {
+        "admin_commands": 0,
+        "begin": 4,
+        "commit": 3,
+        "rollback": 1,
+        "select": 7,
+    }
+
+
+async def select_and_raise(uow: UnitOfWork) -> None:
+    async with uow.begin() as session:
+        await session.execute(text("SELECT 1"))
+        raise RuntimeError
+
+
+async def test_a_connection_that_was_not_used_for_a_while_is_asked_first(
+    uow: UnitOfWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await counts(uow)
+    monkeypatch.setattr(aiomysql_connection, "PING_AFTER_SECONDS", 0)
+    for _ in range(3):
+        async with uow.read() as session:
+            await select_twice(session)
+    # One more for the session that counts them.
+    assert (await sent(uow, before))["admin_commands"] == 4
+
+
+async def test_a_transaction_that_is_given_back_open_is_ended(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+        assert await is_in_transaction(connection)
+    async with standalone(engine).connect() as connection:
+        await connection.execute(text("SELECT 1"))
+        assert not await is_in_transaction(connection)
+
+
+async def is_in_transaction(connection: AsyncConnection) -> bool:
+    """As the server has told with its last reply."""
+    pooled = await connection.get_raw_connection()
+    assert pooled.driver_connection is not None
+    return bool(pooled.driver_connection.get_transaction_status())
