@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +24,7 @@ from internal.controllers import (
     webhooks,
 )
 from internal.controllers.doors import require_doors
-from internal.controllers.errors import install_error_handlers
+from internal.controllers.errors import HANDLERS, unexpected
 from internal.controllers.openapi import build_document
 from internal.controllers.ops import routes as ops
 from internal.controllers.ops.errors import RecentErrors
@@ -37,8 +39,8 @@ from internal.middlewares.body_limit import BodyLimitMiddleware
 from internal.middlewares.client_address import ClientAddressMiddleware
 from internal.middlewares.compression import CompressionMiddleware
 from internal.middlewares.cors import CORSMiddleware
+from internal.middlewares.errors import ErrorsMiddleware
 from internal.middlewares.frame import FrameMiddleware
-from internal.middlewares.timeout import TimeoutMiddleware
 from internal.middlewares.tracing import TracingMiddleware
 
 # The features. A router added here is served; what every service has comes after them.
@@ -58,14 +60,12 @@ ALONE = Sharing()
 
 
 class Service(FastAPI):
-    """FastAPI with middlewares around its own error handling, so that a 500 passes them too."""
-
-    outer: Sequence[Middleware] = ()
+    """FastAPI with middlewares around all its error handling, so that a 500 passes them too."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        self.router.middleware_stack = RouteTable(self.router)
-        app = super().build_middleware_stack()
-        for cls, args, kwargs in reversed(self.outer):
+        """FastAPI's own has five more, for errors, telemetry and large bodies: off, or ours."""
+        app: ASGIApp = AsyncExitStackMiddleware(RouteTable(self.router))
+        for cls, args, kwargs in reversed(self.user_middleware):
             app = cls(app, *args, **kwargs)
         return app
 
@@ -77,7 +77,7 @@ class Service(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             receive, send = _until_cancelled(receive), _without_traceback(send)
-        await super().__call__(scope, receive, send)
+        await Starlette.__call__(self, scope, receive, send)  # FastAPI's own is its telemetry
 
 
 def create_app(
@@ -100,12 +100,10 @@ def create_app(
         openapi_url=None,  # served, with its pages, by controllers/docs.py
         redirect_slashes=False,
         lifespan=create_lifespan(settings, lines, counted, sharing),
+        exception_handlers=HANDLERS,
+        middleware=_middlewares(settings, lines, counted),
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.outer = _outer_middlewares(settings, lines, counted)
-    app.add_middleware(TimeoutMiddleware, seconds=settings.request_timeout_seconds)
-    app.add_middleware(CompressionMiddleware)
-    install_error_handlers(app)
     if settings.ops_enabled:
         app.state.operations = RecentErrors()
     for router in (*routers, health.router, *_optional_routers(settings)):
@@ -126,8 +124,8 @@ def _optional_routers(settings: Settings) -> Iterator[APIRouter]:
         yield docs.router
 
 
-def _outer_middlewares(settings: Settings, lines: LineLog, counted: Metrics) -> list[Middleware]:
-    """Outermost first: these are around every reply, a 500 too."""
+def _middlewares(settings: Settings, lines: LineLog, counted: Metrics) -> list[Middleware]:
+    """Outermost first."""
     access_is_logged = settings.log_level in ("DEBUG", "INFO")
     proxies, origins = settings.trusted_proxies, settings.backend_cors_origins
     return [
@@ -140,6 +138,10 @@ def _outer_middlewares(settings: Settings, lines: LineLog, counted: Metrics) -> 
         *([Middleware(TracingMiddleware)] if settings.otel_exporter_otlp_endpoint else []),
         *([Middleware(CORSMiddleware, origins=origins)] if origins else []),
         Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+        Middleware(
+            ErrorsMiddleware, unexpected=unexpected, seconds=settings.request_timeout_seconds
+        ),
+        Middleware(CompressionMiddleware),
     ]
 
 

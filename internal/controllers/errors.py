@@ -1,9 +1,9 @@
 """The one place that turns exceptions into replies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from loguru import logger
 from starlette.exceptions import HTTPException
@@ -33,18 +33,11 @@ from internal.infra.redis import REDIS_AWAY
 _log = logger.bind(logger="http")
 
 
+type Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+
+
 class InvalidJson(BadRequest):
     message = Text("the body is not valid JSON", "请求体不是有效的 JSON")
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(ServiceError, _service_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    for away in (*DATABASE_AWAY, *REDIS_AWAY, IdsUnavailable):
-        app.add_exception_handler(away, _dependency_away)
-    app.add_exception_handler(ClientDisconnect, _client_left)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def error_response(
@@ -106,8 +99,8 @@ async def _client_left(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    """The reply alone: the exception goes on to the access log's middleware, which logs it."""
+async def unexpected(request: Request, error: Exception) -> Response:
+    """The reply to what has no handler; the exception goes on to the access log, which tells it."""
     return error_response(request, InternalError(), error)
 
 
@@ -147,6 +140,15 @@ def _field_error(item: Mapping[str, Any], language: Language) -> dict[str, str]:
     field = ".".join(str(part) for part in item["loc"])
     return {"field": field, "type": kind, "message": message}
 
+
+# What has a reply of its own, by class. Anything else is `unexpected`.
+HANDLERS: dict[int | type[Exception], Handler] = {
+    ServiceError: _service_error,
+    HTTPException: _http_exception,
+    RequestValidationError: _validation_error,
+    **dict.fromkeys((*DATABASE_AWAY, *REDIS_AWAY, IdsUnavailable), _dependency_away),
+    ClientDisconnect: _client_left,
+}
 
 # Pydantic's own messages are English; these are the ones that a form meets.
 _CHINESE = {

@@ -14,7 +14,7 @@ from internal.controllers.dependencies import ResourcesDep
 from internal.core.address import counted_as
 from internal.core.errors import TooManyRequests
 from internal.core.reply_headers import add_reply_header
-from internal.infra.rate_limits import LocalLimits, Quota
+from internal.infra.rate_limits import LocalLimits, Quota, Windows
 
 
 def count_request(scope: Scope, limits: LocalLimits, key: str) -> None:
@@ -23,7 +23,7 @@ def count_request(scope: Scope, limits: LocalLimits, key: str) -> None:
     Raises:
         TooManyRequests: it is one too many.
     """
-    _tell(scope, "default", limits.hit(key))
+    _tell(scope, "default", limits.windows, limits.hit(key))
 
 
 def refuse_exhausted(limits: LocalLimits, key: str) -> None:
@@ -35,29 +35,33 @@ def refuse_exhausted(limits: LocalLimits, key: str) -> None:
 async def limit_auth(request: Request, resources: ResourcesDep) -> None:
     """Counts an address's attempts at passwords and refresh tokens, on every replica."""
     address = counted_as(request.client.host if request.client else "")
-    _tell(request.scope, "auth", await resources.limits.auth.hit(address))
+    limits = resources.limits.auth
+    _tell(request.scope, "auth", limits.windows, await limits.hit(address))
 
 
 AuthLimit = Depends(limit_auth)
 
 
-def _tell(scope: Scope, policy: str, quotas: Sequence[Quota]) -> None:
+def _tell(scope: Scope, policy: str, windows: Windows, quotas: Sequence[Quota]) -> None:
     if not quotas:
         return
-    names, described = _describe(policy, tuple((quota.amount, quota.window) for quota in quotas))
-    standing = [
-        f'"{name}";r={q.remaining};t={q.reset}' for name, q in zip(names, quotas, strict=True)
-    ]
+    names, described = _describe(policy, windows)
+    standing, wait = [], 0
+    for name, quota in zip(names, quotas, strict=True):
+        standing.append(f"{name};r={quota.remaining};t={quota.reset}")
+        if quota.exceeded:
+            wait = max(wait, quota.reset, 1)
     add_reply_header(scope, b"ratelimit-policy", described)
-    add_reply_header(scope, b"ratelimit", ", ".join(standing))
-    if any(quota.exceeded for quota in quotas):
-        waits = [quota.reset for quota in quotas if quota.exceeded]
-        raise TooManyRequests(headers={"Retry-After": str(max(1, *waits))})
+    add_reply_header(scope, b"ratelimit", ", ".join(standing).encode())
+    if wait:
+        raise TooManyRequests(headers={"Retry-After": str(wait)})
 
 
 @lru_cache(maxsize=16)
-def _describe(policy: str, windows: Sequence[tuple[int, int]]) -> tuple[list[str], str]:
+def _describe(policy: str, windows: Windows) -> tuple[list[str], bytes]:
     """The names of a policy's windows, which the two headers are matched by, and the first one."""
-    names = [policy if len(windows) == 1 else f"{policy}-{window}s" for _, window in windows]
+    names = [
+        f'"{policy}"' if len(windows) == 1 else f'"{policy}-{seconds}s"' for _, seconds in windows
+    ]
     described = zip(names, windows, strict=True)
-    return names, ", ".join(f'"{name}";q={q};w={w}' for name, (q, w) in described)
+    return names, ", ".join(f"{name};q={q};w={w}" for name, (q, w) in described).encode()

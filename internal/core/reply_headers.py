@@ -8,9 +8,9 @@ type Header = tuple[bytes, bytes]
 _KEY = "groundwork.reply_headers"
 
 
-def add_reply_header(scope: MutableMapping[str, Any], name: bytes, value: str) -> None:
+def add_reply_header(scope: MutableMapping[str, Any], name: bytes, value: bytes) -> None:
     """Puts a header on the reply to this request. `name` is in lower case."""
-    scope.setdefault(_KEY, []).append((name, value.encode("latin-1")))
+    scope.setdefault(_KEY, []).append((name, value))
 
 
 def reply_headers(scope: MutableMapping[str, Any]) -> Sequence[Header]:

@@ -18,11 +18,13 @@ COMPLAINT_SECONDS = 60
 _log = logger.bind(logger="rate_limits")
 
 
-class Quota(NamedTuple):
-    """One limit and how a caller stands to it. `reset` is in seconds from now."""
+# The limits of one policy: how many requests, in how many seconds.
+type Windows = tuple[tuple[int, int], ...]
 
-    amount: int
-    window: int
+
+class Quota(NamedTuple):
+    """How a caller stands to one limit. `reset` is in seconds from now."""
+
     remaining: int
     reset: int
     exceeded: bool
@@ -49,7 +51,7 @@ class FixedWindow:
         self._windows[key] = (count + 1, end)
         remaining = self._amount - count - 1
         reset = math.ceil(end - now)
-        return Quota(self._amount, self._seconds, max(0, remaining), reset, remaining < 0)
+        return Quota(max(0, remaining), reset, remaining < 0)
 
     def seconds_until_room(self, key: str) -> int | None:
         """None where there is some. Counts nothing."""
@@ -82,9 +84,8 @@ class LocalLimits:
     """
 
     def __init__(self, notation: str) -> None:
-        self._limits = [
-            FixedWindow(item.amount, item.get_expiry()) for item in parse_many(notation)
-        ]
+        self.windows = _windows(parse_many(notation))
+        self._limits = [FixedWindow(amount, seconds) for amount, seconds in self.windows]
 
     def hit(self, key: str) -> list[Quota]:
         """Counts one request of a caller."""
@@ -101,6 +102,7 @@ class SharedLimits:
 
     def __init__(self, notation: str, redis: Redis) -> None:
         self._items = parse_many(notation)
+        self.windows = _windows(self._items)
         pool: Any = redis.connection_pool  # the library's types know no pool
         storage = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)
         self._strategy = FixedWindowRateLimiter(storage)
@@ -119,7 +121,7 @@ class SharedLimits:
         allowed = await self._strategy.hit(item, key)
         reset_at, remaining = await self._strategy.get_window_stats(item, key)
         reset = max(0, math.ceil(reset_at - time.time()))
-        return Quota(item.amount, item.get_expiry(), remaining, reset, exceeded=not allowed)
+        return Quota(remaining, reset, exceeded=not allowed)
 
     def _complain(self, error: Exception) -> None:
         self.failures += 1
@@ -127,3 +129,7 @@ class SharedLimits:
         if now - self._complained_at >= COMPLAINT_SECONDS:
             self._complained_at = now
             _log.bind(failures=self.failures).error("requests pass unlimited: {}", error)
+
+
+def _windows(items: Sequence[RateLimitItem]) -> Windows:
+    return tuple((item.amount, item.get_expiry()) for item in items)

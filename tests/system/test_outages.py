@@ -115,7 +115,9 @@ def test_an_outage_is_logged_once_at_its_start_and_once_at_its_end(
     service: Serving, part: str, server: Server
 ) -> None:
     wait_until_ready(service)
-    started = datetime.now(UTC).isoformat()  # the lines of what was before may still come
+    started = datetime.now(UTC).isoformat(
+        timespec="microseconds"
+    )  # the lines of what was before may still come
     server.kill()
     wait_until_unready(service, part)
     service.wait_for(lambda: service.http.get("/readyz").status_code == 503)

@@ -1,13 +1,18 @@
 """Every reply is in the envelope, whoever made it."""
 
 import re
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
 
+from internal.controllers.doors import PublicRoute
 from tests.conftest import MakeSettings
 from tests.unit.http.routes import AWAY, every_way
-from tests.unit.http.serving import Exchange, Lines, serving
+from tests.unit.http.serving import Exchange, Lines, public_router, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +123,45 @@ async def test_an_unexpected_exception_is_500_and_says_nothing_but_its_trace_id(
         (line,) = lines.at("ERROR")
         assert line["trace_id"] == reply.headers["x-trace-id"]
         assert "RuntimeError: the reason" in line["exception"]
+
+
+class TeapotError(Exception):
+    pass
+
+
+async def make_tea(_request: Request, _error: Exception) -> Response:
+    return Response("short and stout", 418)
+
+
+async def refuse(_request: Request, error: Exception) -> Response:
+    raise error
+
+
+@pytest.mark.parametrize(("handler", "status"), [(make_tea, 418), (refuse, 500)])
+@pytest.mark.parametrize("path", ["/teapot", "/teapot/hall"])
+async def test_a_handler_that_was_added_is_asked_wherever_it_is_raised(
+    make_settings: MakeSettings,
+    lines: Lines,
+    handler: Callable[[Request, Exception], Coroutine[Any, Any, Response]],
+    status: int,
+    path: str,
+) -> None:
+    class RaisingRoute(PublicRoute):
+        async def handle(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
+            raise TeapotError
+
+    router = public_router()
+
+    @router.get("/teapot")
+    async def teapot() -> None:
+        raise TeapotError
+
+    router.add_api_route("/teapot/hall", teapot, route_class_override=RaisingRoute)
+
+    async with serving(make_settings(), router) as served:
+        served.app.add_exception_handler(TeapotError, handler)
+        assert (await served.http.get(path)).status_code == status
+        assert len(lines.at("ERROR")) == (status == 500)
 
 
 async def test_debug_says_no_more_in_a_500(make_settings: MakeSettings) -> None:

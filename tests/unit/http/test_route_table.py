@@ -75,10 +75,41 @@ async def test_the_table_finds_what_the_router_finds(method: str) -> None:
 
 async def test_only_the_routes_with_the_same_start_are_asked() -> None:
     routes = [NamedRoute(path) for path in ("/v1/a", "/v1/b/{b_id}", "/v1/b", "/v1/c", "/livez")]
+    table = RouteTable(create_router(*routes))
 
-    await answer(RouteTable(create_router(*routes)), "GET", "/v1/b")
+    async def asked(path: str) -> list[int]:
+        before = [route.asked for route in routes]
+        await answer(table, "GET", path)
+        return [route.asked - count for route, count in zip(routes, before, strict=True)]
 
-    assert [route.asked for route in routes] == [0, 1, 1, 0, 0]
+    assert await asked("/v1/b/7") == [0, 1, 0, 0, 0]
+    assert await asked("/v1/b/7/8") == [0, 1, 1, 0, 0]
+    assert await asked("/v1/b") == [0, 0, 0, 0, 0]
+
+
+async def test_a_parameter_that_stands_before_a_path_takes_it() -> None:
+    router = create_router(
+        NamedRoute("/v1/{x}"), NamedRoute("/v1/b", ["POST"]), NamedRoute("/v1/b")
+    )
+    table = RouteTable(router)
+
+    for method in ("GET", "POST", "PUT", "HEAD"):
+        assert await answer(table, method, "/v1/b") == await answer(router, method, "/v1/b")
+
+
+async def test_no_request_sees_the_path_parameters_of_another() -> None:
+    seen: list[dict[str, object]] = []
+
+    class KeepingRoute(NamedRoute):
+        async def handle(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+            seen.append(scope["path_params"])
+            scope["path_params"]["left"] = "behind"
+
+    table = RouteTable(create_router(KeepingRoute("/v1/b")))
+    for _ in range(2):
+        await answer(table, "GET", "/v1/b")
+    assert seen[0] is not seen[1]
+    assert seen[1] == {"left": "behind"}
 
 
 async def test_a_mount_is_found_beside_a_route_that_begins_like_it() -> None:

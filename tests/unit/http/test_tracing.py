@@ -53,5 +53,5 @@ async def test_a_service_without_a_collector_has_no_wrapper_more(
     async with serving(make_settings(), every_way()) as served:
         assert (await served.http.get("/ok")).status_code == 200
         assert served.app.state.resources.tracing.tracer is None
-        assert "TracingMiddleware" not in repr(served.app.outer)
+        assert "TracingMiddleware" not in repr(served.app.user_middleware)
         assert not served.app._native_telemetry.enabled()

@@ -45,10 +45,10 @@ def allowed(limits: LocalLimits, key: str = "ada") -> bool:
 def test_a_window_lets_so_many_through_and_tells_how_many_remain(clock: Clock) -> None:
     limits = LocalLimits("3/minute")
     assert [limits.hit("ada") for _ in range(4)] == [
-        [Quota(amount=3, window=60, remaining=2, reset=60, exceeded=False)],
-        [Quota(amount=3, window=60, remaining=1, reset=60, exceeded=False)],
-        [Quota(amount=3, window=60, remaining=0, reset=60, exceeded=False)],
-        [Quota(amount=3, window=60, remaining=0, reset=60, exceeded=True)],
+        [Quota(remaining=2, reset=60, exceeded=False)],
+        [Quota(remaining=1, reset=60, exceeded=False)],
+        [Quota(remaining=0, reset=60, exceeded=False)],
+        [Quota(remaining=0, reset=60, exceeded=True)],
     ]
 
 
@@ -99,7 +99,7 @@ def test_of_several_limits_each_counts_and_one_is_enough_to_refuse(clock: Clock)
     clock.now += 1
     by_second, by_minute = limits.hit("ada")
     assert (by_second.exceeded, by_minute.exceeded) == (False, True)
-    assert (by_second.window, by_minute.window) == (1, 60)
+    assert limits.windows == ((2, 1), (3, 60))
     clock.now += 59
     assert allowed(limits)
 
@@ -242,7 +242,7 @@ async def test_of_several_shared_limits_one_is_enough_to_refuse(redis: Redis) ->
         [False, False],
         [False, True],
     ]
-    assert [quota.window for quota in quotas[0]] == [60, 3600]
+    assert limits.windows == ((5, 60), (2, 3600))
 
 
 async def test_a_shared_window_ends_with_its_key(redis: Redis) -> None:
