@@ -150,7 +150,7 @@ def _count_connections(pool: Pool, metrics: Metrics) -> None:
 
 def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:
     """One connection of its own for health probes: a busy pool is not a database that is down."""
-    return create_async_engine(
+    engine = create_async_engine(
         _async_url(settings),
         connect_args=_async_connect_args(settings, timeout),
         pool_size=1,
@@ -159,6 +159,9 @@ def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:
         pool_timeout=timeout,
         **engine_options(settings),
     )
+    if settings.db_type == "mysql":
+        event.listen(engine.sync_engine, "connect", _commit_each_statement)
+    return engine
 
 
 def _async_url(settings: Settings) -> URL:

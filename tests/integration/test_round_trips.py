@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from internal.config.settings import Settings
 from internal.core.snowflake import Snowflake
 from internal.infra import aiomysql_connection
-from internal.infra.database import create_engine, standalone
+from internal.infra.database import create_engine, create_probe_engine, standalone
 from internal.services.unit_of_work import UnitOfWork
 
 pytestmark = pytest.mark.anyio
@@ -98,6 +98,22 @@ async def test_a_transaction_that_is_given_back_open_is_ended(engine: AsyncEngin
     async with standalone(engine).connect() as connection:
         await connection.execute(text("SELECT 1"))
         assert not await is_in_transaction(connection)
+
+
+async def test_a_probe_leaves_nothing_open_that_a_migration_would_wait_for(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE probed (id INT)"))
+    probe = create_probe_engine(settings, timeout=5)
+    try:
+        async with probe.connect() as connection:
+            await connection.execute(text("SELECT id FROM probed"))
+        async with engine.begin() as connection:
+            await connection.execute(text("SET SESSION lock_wait_timeout = 10"))
+            await connection.execute(text("ALTER TABLE probed ADD COLUMN more INT"))
+    finally:
+        await probe.dispose()
 
 
 async def is_in_transaction(connection: AsyncConnection) -> bool:
