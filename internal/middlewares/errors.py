@@ -62,8 +62,8 @@ class ErrorsMiddleware:
     microseconds; a request may therefore run over by the sweep's interval.
 
     Args:
-        unexpected: makes the reply to what the application has no handler for; the exception goes
-            on, to whoever logs it.
+        unexpected: makes the reply to what the application has no handler for, and is told what
+            breaks a reply that has begun; the exception goes on, to whoever logs it.
         seconds: until 408, where the body is awaited, or 504, where we work on it.
     """
 
@@ -95,6 +95,7 @@ class ErrorsMiddleware:
             await send_error(scope, send, slow if request.awaits_body else TimedOut())
         except Exception as error:
             if request.has_reply:
+                await self._unexpected(Request(scope, receive), error)  # nobody is sent it
                 raise
             reply, is_handled = await self._reply_to(Request(scope, receive), error)
             await reply(scope, receive, request.send)

@@ -180,3 +180,12 @@ async def test_a_reply_that_breaks_half_way_is_logged_once_with_its_trace_id(
         (error,) = lines.at("ERROR")
         (access,) = lines.access
         assert error["trace_id"] == access["trace_id"] == exchange.reply_headers["x-trace-id"]
+
+
+async def test_a_reply_that_breaks_half_way_is_among_the_recent_errors(
+    make_settings: MakeSettings,
+) -> None:
+    async with serving(make_settings(OPS_ENABLED=True), every_way()) as served:
+        await Exchange(path="/crash-in-the-middle").run(served.app)
+        (recent,) = served.app.state.operations
+    assert (recent.route, recent.type) == ("GET /crash-in-the-middle", "RuntimeError")
