@@ -62,15 +62,14 @@ class ReplyHead:
     def _lines(self, headers: Iterable[Header]) -> tuple[list[bytes], int | None]:
         """With the length of the body; None where uvicorn has to see to it."""
         lines, length = [], None
-        for header in headers:
-            line = self._constant.get(header)
+        for name, value in headers:
+            line = self._constant.get((name, value))
             if line is None:
-                name, value = header
                 if name == b"content-length" and length is None and value.isdigit():
                     length = int(value)
                 elif not _is_plain(name) or not _VALUE.fullmatch(value):
                     return [], None
-                line = b"%b: %b\r\n" % header
+                line = b"%b: %b\r\n" % (name, value)
             lines.append(line)
         return lines, length
 
