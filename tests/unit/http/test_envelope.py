@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Request, Response
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from internal.controllers.doors import PublicRoute
@@ -162,6 +163,22 @@ async def test_a_handler_that_was_added_is_asked_wherever_it_is_raised(
         served.app.add_exception_handler(TeapotError, handler)
         assert (await served.http.get(path)).status_code == status
         assert len(lines.at("ERROR")) == (status == 500)
+
+
+async def stumble(_request: Request, _error: Exception) -> Response:
+    raise LookupError("a defect of the handler")
+
+
+async def test_a_defect_of_a_handler_is_what_the_log_tells(
+    make_settings: MakeSettings, lines: Lines
+) -> None:
+    async with serving(make_settings(), every_way()) as served:
+        served.app.add_exception_handler(HTTPException, stumble)
+        reply = await served.http.get("/no-such-path")
+        assert expect(reply, 500, 50000, "internal error") is None
+        (line,) = lines.at("ERROR")
+    assert "LookupError: a defect of the handler" in line["exception"]
+    assert "HTTPException: 404" in line["exception"]
 
 
 async def test_debug_says_no_more_in_a_500(make_settings: MakeSettings) -> None:
