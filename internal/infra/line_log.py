@@ -159,7 +159,7 @@ class LineLog:
             dropped, self._dropped = self._dropped, 0
             left_out = self._repeats.ended(is_over=self._is_ending)
             self._is_rung = False
-        lines = [line if isinstance(line, bytes) else line.encode() for line in events]
+        lines = [line if isinstance(line, bytes) else _encoded(line) for line in events]
         lines += [
             event("WARNING", "events like these were left out", source=place[0], left_out=count)
             for place, count in left_out
@@ -213,6 +213,13 @@ class LineLog:
     def _event(self, message: str, level: str = "WARNING", **fields: object) -> bytes:
         line = event(level, message, **fields)
         return as_text(json.loads(line)) if self._is_text else line
+
+
+def _encoded(line: Event) -> bytes:
+    try:
+        return line.encode()
+    except Exception:  # noqa: BLE001 - it is not to cost the lines that are written with it
+        return event("ERROR", "an event could not be written", type=type(line).__name__)
 
 
 def _chunks(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
