@@ -74,8 +74,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._start_timer()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._head.serve(cycle)
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, self._head.serving(app, cycle))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from internal.config.settings import Settings
@@ -114,6 +114,16 @@ async def test_a_probe_leaves_nothing_open_that_a_migration_would_wait_for(
             await connection.execute(text("ALTER TABLE probed ADD COLUMN more INT"))
     finally:
         await probe.dispose()
+
+
+async def test_a_row_is_not_locked_where_no_transaction_would_keep_it_so(
+    uow: UnitOfWork, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE lockable (id INT)"))
+    async with uow.read() as session:
+        with pytest.raises(RuntimeError, match="use `begin`"):
+            await session.execute(select(table("lockable", column("id"))).with_for_update())
 
 
 async def is_in_transaction(connection: AsyncConnection) -> bool:
