@@ -13,8 +13,8 @@ from internal.controllers.dependencies import ResourcesDep
 from internal.controllers.doors import (
     OPERATOR_COOKIE,
     AnonymousCaller,
+    LimitedPublicRoute,
     OperatorCaller,
-    PublicRoute,
     require_same_origin,
 )
 from internal.controllers.limits import AuthLimit
@@ -30,7 +30,7 @@ from internal.services.operations import overview
 from internal.services.resources import Resources
 from internal.services.sessions import OPERATOR_HOURS
 
-public = APIRouter(prefix="/ops", include_in_schema=False, route_class=PublicRoute)
+public = APIRouter(prefix="/ops", include_in_schema=False, route_class=LimitedPublicRoute)
 router = APIRouter(prefix="/ops", include_in_schema=False)
 
 SLOWEST = 10
