@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache, partial
 from typing import Any
 
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGISendCallable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 type Header = tuple[bytes, bytes]
@@ -28,13 +28,13 @@ class ReplyHead:
     def __init__(self, constant: Iterable[Header]) -> None:
         self._constant = {header: b"%b: %b\r\n" % header for header in constant}
 
-    def serving(self, app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:
-        """The application with our `send` in place of the cycle's.
+    def send(self, cycle: RequestResponseCycle) -> ASGISendCallable:
+        """What the application is to have in place of the cycle's own `send`.
 
         The cycle is to know nothing of it: what two hold that hold each other would wait for the
         garbage collector.
         """
-        return lambda scope, receive, _: app(scope, receive, partial(self._send, cycle))
+        return partial(self._send, cycle)
 
     async def _send(self, cycle: RequestResponseCycle, message: Any) -> None:  # noqa: ANN401
         if not self._has_started(cycle, message):

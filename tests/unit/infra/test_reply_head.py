@@ -47,7 +47,7 @@ def cycle_on(wire: Any, **scope: str) -> RequestResponseCycle:
 
 
 def outcome(
-    prepare: Callable[[RequestResponseCycle], object],
+    send_of: Callable[[RequestResponseCycle], Any],
     headers: list[Header],
     status: int,
     method: str,
@@ -56,13 +56,13 @@ def outcome(
     """What is on the wire in the end, what uvicorn remembers, and what was raised."""
     wire = Wire()
     cycle = cycle_on(wire, method=method)
-    prepare(cycle)
+    send = send_of(cycle)
 
     async def reply() -> str:
         try:
             start: Any = {"type": "http.response.start", "status": status, "headers": headers}
-            await cycle.send(start)
-            await cycle.send({"type": "http.response.body", "body": body, "more_body": False})
+            await send(start)
+            await send({"type": "http.response.body", "body": body, "more_body": False})
         except RuntimeError as error:
             return str(error)
         return ""
@@ -81,8 +81,8 @@ def outcome(
 def assert_same(
     headers: list[Header], status: int = 200, method: str = "GET", body: bytes = b"{}"
 ) -> None:
-    ours = outcome(ReplyHead(CONSTANT).serve, headers, status, method, body)
-    assert ours == outcome(lambda _: None, headers, status, method, body)
+    ours = outcome(ReplyHead(CONSTANT).send, headers, status, method, body)
+    assert ours == outcome(lambda cycle: cycle.send, headers, status, method, body)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
@@ -125,19 +125,19 @@ def test_no_header_that_a_route_makes_up_is_written_differently(headers: list[He
 
 @pytest.mark.parametrize("length", [b"-1", b"+2", b" 2", b"2 ", b"", b"two", b"\xb2", b"0002"])
 def test_a_length_that_is_none_is_left_to_uvicorn(length: bytes) -> None:
-    def try_it(prepare: Callable[[RequestResponseCycle], object]) -> tuple[object, ...]:
+    def try_it(send_of: Callable[[RequestResponseCycle], Any]) -> tuple[object, ...]:
         try:
-            return outcome(prepare, [(b"content-length", length)], 200, "GET", b"{}")
+            return outcome(send_of, [(b"content-length", length)], 200, "GET", b"{}")
         except ValueError as error:
             return (str(error),)
 
-    assert try_it(ReplyHead(CONSTANT).serve) == try_it(lambda _: None)
+    assert try_it(ReplyHead(CONSTANT).send) == try_it(lambda cycle: cycle.send)
 
 
 def test_a_client_that_has_gone_gets_nothing() -> None:
-    def leave(cycle: RequestResponseCycle) -> None:
-        ReplyHead(CONSTANT).serve(cycle)
+    def leave(cycle: RequestResponseCycle) -> object:
         cycle.disconnected = True
+        return ReplyHead(CONSTANT).send(cycle)
 
     assert outcome(leave, [LENGTH], 200, "GET", b"{}")[0] == b""
 
@@ -145,6 +145,6 @@ def test_a_client_that_has_gone_gets_nothing() -> None:
 def test_headers_that_are_constant_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("internal.infra.reply_head._VALUE", None)  # any look would raise
     head = ReplyHead([*CONSTANT, (b"date", b"Sat, 28 Nov 2026 10:00:00 GMT")])
-    written = outcome(head.serve, [*CONSTANT, LENGTH], 200, "GET", b"{}")[0]
+    written = outcome(head.send, [*CONSTANT, LENGTH], 200, "GET", b"{}")[0]
     assert isinstance(written, bytes)
     assert b"x-frame-options: DENY\r\ncache-control: no-store\r\n" in written
