@@ -19,7 +19,11 @@ COUNTED = ("Com_admin_commands", "Com_begin", "Com_commit", "Com_rollback", "Com
 
 
 @pytest.fixture
-async def engine(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+async def engine(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[AsyncEngine]:
+    # Due when a test says so: a slow machine takes longer than a second between two statements.
+    monkeypatch.setattr(aiomysql_connection, "PING_AFTER_SECONDS", 3600)
     engine = create_engine(settings.model_copy(update={"db_pool_size": 1, "db_max_overflow": 0}))
     yield engine
     await engine.dispose()
