@@ -188,3 +188,4 @@ def test_closing_twice_and_without_a_line_is_fine(tmp_path: Path) -> None:
     file.write([b"x\n"])
     file.close()
     file.close()
+    assert list(contents(tmp_path).values()) == [b"x\n"]
