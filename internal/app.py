@@ -63,7 +63,7 @@ class Service(FastAPI):
     """FastAPI with middlewares around all its error handling, so that a 500 passes them too."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """FastAPI's own has five more, for errors, telemetry and large bodies: off, or ours."""
+        """FastAPI's own has four more, for errors, telemetry and large bodies: off, or ours."""
         app: ASGIApp = AsyncExitStackMiddleware(RouteTable(self.router))
         for cls, args, kwargs in reversed(self.user_middleware):
             app = cls(app, *args, **kwargs)

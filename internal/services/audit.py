@@ -64,7 +64,7 @@ class Audit:
         require_admin(caller)
         last_id = -1
         while True:
-            # A transaction each: one for all would keep the database from tidying up behind it.
+            # A session each: whoever takes long with a batch holds no connection meanwhile.
             async with self._unit_of_work.read() as session:
                 events = await AuditEventDAO(session).after(last_id, wanted, WALK_BATCH)
             if not events:
