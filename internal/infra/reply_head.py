@@ -8,7 +8,7 @@ from typing import Any
 from uvicorn._types import ASGISendCallable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-type Header = tuple[bytes, bytes]
+from internal.core.reply_headers import Header
 
 _NAME = re.compile(rb"[a-z0-9-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5

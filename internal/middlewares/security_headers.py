@@ -1,6 +1,6 @@
 from collections.abc import Iterable
 
-type Header = tuple[bytes, bytes]
+from internal.core.reply_headers import Header
 
 # OWASP's list for REST APIs (REST Security Cheat Sheet, "Security headers"). A route that needs
 # another value, such as the docs page's policy, sets its own.

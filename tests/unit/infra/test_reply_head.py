@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from internal.infra.reply_head import Header, ReplyHead
+from internal.core.reply_headers import Header
+from internal.infra.reply_head import ReplyHead
 
 CONSTANT = ((b"x-frame-options", b"DENY"), (b"cache-control", b"no-store"))
 LENGTH = (b"content-length", b"2")
