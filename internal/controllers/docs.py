@@ -7,9 +7,9 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
-from internal.controllers.doors import PublicRoute
+from internal.controllers.doors import LimitedPublicRoute
 
-router = APIRouter(include_in_schema=False, route_class=PublicRoute)
+router = APIRouter(include_in_schema=False, route_class=LimitedPublicRoute)
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -30,4 +30,4 @@ async def download_export(
 ) -> FileResponse:
     """The file of an export that has succeeded. It is kept for a week."""
     path = await resources.services.exports.find(caller, job_id)
-    return FileResponse(path, media_type=_MEDIA_TYPE, filename=f"export-{path.name}")
+    return FileResponse(path, media_type=_MEDIA_TYPE, filename=f"export-{job_id}.csv")

@@ -35,8 +35,8 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql is untyp
             await super().ping(reconnect)
 
     async def rollback(self) -> None:
-        """Nothing where no transaction is open: the server tells so with each of its replies."""
-        if self.get_transaction_status():
+        """Nothing where none was begun. Without autocommit any statement may have begun one."""
+        if self.get_transaction_status() or not self.get_autocommit():
             await super().rollback()
 
     def _is_quiet(self) -> bool:

@@ -1,6 +1,7 @@
 """The database: its URL, engine and pool, and what is watched on every statement."""
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import AsyncGenerator
@@ -99,6 +100,7 @@ def create_engine(settings: Settings, metrics: Metrics | None = None) -> AsyncEn
         **engine_options(settings),
     )
     watch(engine.sync_engine, settings)
+    event.listen(engine.sync_engine, "before_cursor_execute", _refuse_to_write)
     if settings.db_type == "mysql":
         event.listen(engine.sync_engine, "connect", _commit_each_statement)
         event.listen(engine.sync_engine, "begin", _begin_mysql)
@@ -117,6 +119,15 @@ def standalone(engine: AsyncEngine) -> AsyncEngine:
 
 
 _STANDALONE = "groundwork_standalone"
+_WRITE = re.compile(r"\s*(?:insert|update|delete|replace)\b", re.IGNORECASE)
+
+
+def _refuse_to_write(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+    """Among reads a write would be committed at once, and a lock be gone before its row is here."""
+    if connection.get_execution_options().get(_STANDALONE) and (
+        _WRITE.match(statement) or "FOR UPDATE" in statement
+    ):
+        raise RuntimeError("a reading session neither writes nor locks; use `begin`")
 
 
 def _commit_each_statement(connection: Any, _record: object) -> None:  # noqa: ANN401 - see below
@@ -150,7 +161,7 @@ def _count_connections(pool: Pool, metrics: Metrics) -> None:
 
 def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:
     """One connection of its own for health probes: a busy pool is not a database that is down."""
-    return create_async_engine(
+    engine = create_async_engine(
         _async_url(settings),
         connect_args=_async_connect_args(settings, timeout),
         pool_size=1,
@@ -159,6 +170,9 @@ def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:
         pool_timeout=timeout,
         **engine_options(settings),
     )
+    if settings.db_type == "mysql":
+        event.listen(engine.sync_engine, "connect", _commit_each_statement)
+    return engine
 
 
 def _async_url(settings: Settings) -> URL:

@@ -74,8 +74,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._start_timer()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._head.serve(cycle)
-        super()._start_asgi_task(cycle, app)
+        send = self._head.send(cycle)
+        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, send))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

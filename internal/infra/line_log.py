@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 from internal.infra.daily_file import DailyFile
 from internal.infra.log_format import as_text, event
@@ -25,7 +25,15 @@ MAX_WAITING_BYTES = 4 * 1024 * 1024
 # Lines that come within this time are written together.
 GATHER_SECONDS = 0.01
 CLOSE_SECONDS = 2.0
+# What an event counts for that is not a line yet.
+EVENT_BYTES = 320
 LOST = "log lines were lost: stdout did not take them"
+
+
+class Event(Protocol):
+    """What is made a line by the thread: whoever logs has less to do, and leaves less behind."""
+
+    def encode(self) -> bytes: ...
 
 
 class LineLog:
@@ -60,7 +68,7 @@ class LineLog:
         # A line may come from a signal handler or a finalizer in the middle of another's.
         self._lock = threading.RLock()
         self._bell: SimpleQueue[None] = SimpleQueue()
-        self._lines: list[bytes] = []
+        self._lines: list[bytes | Event] = []
         self._size = 0
         self._flushes: list[threading.Event] = []
         self._dropped = 0
@@ -70,7 +78,7 @@ class LineLog:
         if self._file:
             self._file.close()
 
-    def write(self, line: bytes) -> None:
+    def write(self, line: bytes | Event) -> None:
         """Leaves one event: a JSON object with time, level, message, logger, trace_id, and more.
 
         Never waits.
@@ -80,7 +88,7 @@ class LineLog:
                 self._drop(1)
                 return
             self._lines.append(line)
-            self._size += len(line)
+            self._size += len(line) if isinstance(line, bytes) else EVENT_BYTES
             if not self._is_rung:
                 self._ring()
 
@@ -146,11 +154,12 @@ class LineLog:
 
     def _turn(self) -> None:
         with self._lock:
-            lines, self._lines, self._size = self._lines, [], 0
+            events, self._lines, self._size = self._lines, [], 0
             flushes, self._flushes = self._flushes, []
             dropped, self._dropped = self._dropped, 0
             left_out = self._repeats.ended(is_over=self._is_ending)
             self._is_rung = False
+        lines = [line if isinstance(line, bytes) else _encoded(line) for line in events]
         lines += [
             event("WARNING", "events like these were left out", source=place[0], left_out=count)
             for place, count in left_out
@@ -204,6 +213,13 @@ class LineLog:
     def _event(self, message: str, level: str = "WARNING", **fields: object) -> bytes:
         line = event(level, message, **fields)
         return as_text(json.loads(line)) if self._is_text else line
+
+
+def _encoded(line: Event) -> bytes:
+    try:
+        return line.encode()
+    except Exception:  # noqa: BLE001 - it is not to cost the lines that are written with it
+        return event("ERROR", "an event could not be written", type=type(line).__name__)
 
 
 def _chunks(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

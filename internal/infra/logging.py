@@ -6,7 +6,6 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from loguru import logger
@@ -43,6 +42,10 @@ _SECRET_PAIR = re.compile(
 )
 
 
+# Fields of the schema, which nothing that is bound may take the place of.
+_OURS = frozenset({"time", "level", "message", "trace_id", "exception"})
+
+
 def redact(value: object) -> object:
     """The value without what looks like a token or a password in it."""
     if isinstance(value, str):
@@ -58,7 +61,17 @@ def redact(value: object) -> object:
         return [redact(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no such number
-    return value if isinstance(value, float | datetime) else _redact_text(str(value))
+    return value if isinstance(value, float) else _redact_text(str(value))
+
+
+def printed(value: object) -> object:
+    """The value redacted; where it cannot be printed, what it is."""
+    try:
+        redacted = redact(value)
+        encode_json({"": redacted})
+    except Exception:  # noqa: BLE001 - it raises what it likes, and is not to cost the line
+        return f"[{type(value).__name__} that cannot be printed]"
+    return redacted
 
 
 def _redact_text(text: str) -> str:
@@ -73,30 +86,43 @@ class Sink:
 
     def write(self, message: "Message") -> None:
         record = message.record
-        name = record["extra"].pop("logger", None) or record["name"] or ""
+        extra = record["extra"]
+        name = extra.pop("logger", record["name"] or "")
+        if not isinstance(name, str):
+            name = str(printed(name))
         level = record["level"]
         if level.no >= logging.WARNING and not self._lines.admits(
-            (str(name), (level.name, record["line"], _raised_at(record["exception"])))
+            (name, (level.name, record["line"], _raised_at(record["exception"])))
         ):
             return
-        fields: dict[str, object] = {
+        head = {
             "time": timestamp(record["time"].timestamp()),
             "level": level.name,
             "message": redact(record["message"]),
             "logger": name,
-            "trace_id": current_trace_id(),
+            # Before a request has its context, whoever logs may know its trace.
+            "trace_id": current_trace_id() or str(printed(extra.pop("trace_id", ""))),
         }
-        for key, value in record["extra"].items():
-            fields[key] = REDACTED if _SECRET_KEY.search(key) else redact(value)
+        own = {
+            f"extra_{key}" if key in _OURS else key: REDACTED if _SECRET_KEY.search(key) else value
+            for key, value in extra.items()
+        }
         if record["exception"] is not None:
-            fields["exception"] = redact("".join(traceback.format_exception(*record["exception"])))
-        self._lines.write(encode_json(fields))
+            own["exception"] = "".join(traceback.format_exception(*record["exception"]))
+        self._lines.write(_line(head, own))
         if level.no >= logging.CRITICAL:
             self._lines.flush()  # the last words, most likely
 
     def stop(self) -> None:
         """By `logger.remove()`, which Loguru calls at the exit, too."""
         self._lines.close()
+
+
+def _line(head: dict[str, object], own: dict[str, object]) -> bytes:
+    try:
+        return encode_json(head | {key: redact(value) for key, value in own.items()})
+    except Exception:  # noqa: BLE001 - Loguru would print the record to stderr, secrets and all
+        return encode_json(head | {key: printed(value) for key, value in own.items()})
 
 
 def _raised_at(exception: "RecordException | None") -> tuple[str, int] | None:
@@ -119,8 +145,9 @@ class StandardLibraryHandler(logging.Handler):
         level = name if name in _LOGURU_LEVELS else record.levelno
         try:
             message = record.getMessage()
-        except (TypeError, ValueError, LookupError):  # the arguments do not fit the message
-            message = f"{record.msg} {record.args}"
+        except Exception:  # noqa: BLE001 - the arguments do not fit, or raise what they like
+            arguments = record.args if isinstance(record.args, tuple) else (record.args,)
+            message = f"{printed(record.msg)} {[printed(argument) for argument in arguments]}"
         exception = record.exc_info
         if _is_broken_connection(record) and exception:
             level, message, exception = "WARNING", f"{message}: {exception[1]}", None

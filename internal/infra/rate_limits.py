@@ -50,7 +50,7 @@ class FixedWindow:
             self._make_room(now)
         self._windows[key] = (count + 1, end)
         remaining = self._amount - count - 1
-        reset = math.ceil(end - now)
+        reset = min(self._seconds, math.ceil(end - now))  # floats round, up too
         return Quota(max(0, remaining), reset, remaining < 0)
 
     def seconds_until_room(self, key: str) -> int | None:

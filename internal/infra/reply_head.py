@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache, partial
 from typing import Any
 
+from uvicorn._types import ASGISendCallable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 type Header = tuple[bytes, bytes]
@@ -27,9 +28,13 @@ class ReplyHead:
     def __init__(self, constant: Iterable[Header]) -> None:
         self._constant = {header: b"%b: %b\r\n" % header for header in constant}
 
-    def serve(self, cycle: RequestResponseCycle) -> None:
-        """Stands in for the `send` that uvicorn is about to hand to the application."""
-        cycle.send = partial(self._send, cycle)  # type: ignore[method-assign]
+    def send(self, cycle: RequestResponseCycle) -> ASGISendCallable:
+        """What the application is to have in place of the cycle's own `send`.
+
+        The cycle is to know nothing of it: what two hold that hold each other would wait for the
+        garbage collector.
+        """
+        return partial(self._send, cycle)
 
     async def _send(self, cycle: RequestResponseCycle, message: Any) -> None:  # noqa: ANN401
         if not self._has_started(cycle, message):
@@ -57,15 +62,14 @@ class ReplyHead:
     def _lines(self, headers: Iterable[Header]) -> tuple[list[bytes], int | None]:
         """With the length of the body; None where uvicorn has to see to it."""
         lines, length = [], None
-        for header in headers:
-            line = self._constant.get(header)
+        for name, value in headers:
+            line = self._constant.get((name, value))
             if line is None:
-                name, value = header
                 if name == b"content-length" and length is None and value.isdigit():
                     length = int(value)
                 elif not _is_plain(name) or not _VALUE.fullmatch(value):
                     return [], None
-                line = b"%b: %b\r\n" % header
+                line = b"%b: %b\r\n" % (name, value)
             lines.append(line)
         return lines, length
 

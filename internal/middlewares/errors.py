@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,8 +61,8 @@ class ErrorsMiddleware:
     microseconds; a request may therefore run over by the sweep's interval.
 
     Args:
-        unexpected: makes the reply to what the application has no handler for; the exception goes
-            on, to whoever logs it.
+        unexpected: makes the reply to what the application has no handler for, and is told what
+            breaks a reply that has begun; the exception goes on, to whoever logs it.
         seconds: until 408, where the body is awaited, or 504, where we work on it.
     """
 
@@ -95,22 +94,27 @@ class ErrorsMiddleware:
             await send_error(scope, send, slow if request.awaits_body else TimedOut())
         except Exception as error:
             if request.has_reply:
+                await self._unexpected(Request(scope, receive), error)  # nobody is sent it
                 raise
-            reply, is_handled = await self._reply_to(Request(scope, receive), error)
+            reply, unforeseen = await self._reply_to(Request(scope, receive), error)
             await reply(scope, receive, request.send)
-            if not is_handled:
-                raise
+            if unforeseen:
+                raise unforeseen  # noqa: B904 - the error itself, or one whose context it is
         finally:
             self._in_flight.discard(request)
 
-    async def _reply_to(self, request: Request, error: Exception) -> tuple[Response, bool]:
-        """With whether it was foreseen; a handler raises what it will have nothing to do with."""
-        for cls in type(error).__mro__:
-            if handler := request.app.exception_handlers.get(cls):
-                with suppress(Exception):
-                    return await handler(request, error), True
-                break
-        return await self._unexpected(request, error), False
+    async def _reply_to(
+        self, request: Request, error: Exception
+    ) -> tuple[Response, Exception | None]:
+        """With what was not foreseen: an error without a handler, or what its handler raises."""
+        handlers = request.app.exception_handlers
+        handler = next((handlers[cls] for cls in type(error).__mro__ if cls in handlers), None)
+        if handler:
+            try:
+                return await handler(request, error), None
+            except Exception as raised:  # noqa: BLE001 - it becomes the reply, and goes on
+                error = raised
+        return await self._unexpected(request, error), error
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()

@@ -12,10 +12,13 @@ METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 )
 FIRST_SERVER_ERROR = 500
+PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 
 
 class TracingMiddleware:
     """A span of each request: its method, its route's template, its status; nothing of its content.
+
+    Probes have none: they come every few seconds, and would be most of all traces.
 
     FastAPI's own telemetry could not be made to do that: its span begins outside of every
     middleware, before the trace id is known, has the path, the query and the host, and asks
@@ -26,7 +29,7 @@ class TracingMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         resources: Resources = scope["app"].state.resources

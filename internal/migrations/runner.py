@@ -1,9 +1,9 @@
 """Brings the database to this release's schema; any number of processes may try at once."""
 
-import fcntl
 import hashlib
 from collections.abc import Generator
 from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from alembic import command
@@ -38,7 +38,7 @@ def migrate(settings: Settings) -> list[str]:
     Raises:
         StartError: the database cannot be reached, or another migration holds the lock for long.
     """
-    with _connection(settings) as connection, _lock(connection, settings):
+    with _locked_connection(settings) as connection:
         missing = _missing(connection)
         if missing:
             config = Config()
@@ -54,7 +54,7 @@ def missing_revisions(settings: Settings) -> list[str]:
     Raises:
         StartError: the database cannot be reached.
     """
-    with _connection(settings) as connection:
+    with _connection(_engine(settings), settings) as connection:
         return _missing(connection)
 
 
@@ -73,9 +73,25 @@ def _missing(connection: Connection) -> list[str]:
 
 
 @contextmanager
-def _connection(settings: Settings) -> Generator[Connection]:
+def _locked_connection(settings: Settings) -> Generator[Connection]:
+    """One migration at a time. Its lock is given back by the system when its process dies.
+
+    SQLite's is a locked file, and comes before the connection: one that finds another in the middle
+    of making the file, or of leaving it as the last, is refused at once, whatever its timeout.
+    """
+    engine = _engine(settings)
+    if settings.db_type == "sqlite":
+        lock = settings.data_dir / "migrate.lock"
+        with _locked_file(lock), _connection(engine, settings) as connection:
+            yield connection
+    else:
+        with _connection(engine, settings) as connection, _named_lock(connection, settings):
+            yield connection
+
+
+def _engine(settings: Settings) -> Engine:
     driver = "pysqlite" if settings.db_type == "sqlite" else "pymysql"
-    engine: Engine = create_engine(
+    engine = create_engine(
         database_url(settings, driver=driver),
         connect_args=connect_args(settings),
         poolclass=NullPool,
@@ -83,6 +99,11 @@ def _connection(settings: Settings) -> Generator[Connection]:
         **engine_options(settings),
     )
     watch(engine, settings)
+    return engine
+
+
+@contextmanager
+def _connection(engine: Engine, settings: Settings) -> Generator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
@@ -91,16 +112,18 @@ def _connection(settings: Settings) -> Generator[Connection]:
 
 
 @contextmanager
-def _lock(connection: Connection, settings: Settings) -> Generator[None]:
-    """One migration at a time: a named lock of MySQL, a locked file for SQLite.
+def _locked_file(path: Path) -> Generator[None]:
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise StartError(f"DATA_DIR: {path} cannot be written: {error.strerror}") from error
+    with file:
+        flock(file, LOCK_EX)
+        yield
 
-    Both are given back by the system when their process dies.
-    """
-    if settings.db_type == "sqlite":
-        with (settings.data_dir / "migrate.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-        return
+
+@contextmanager
+def _named_lock(connection: Connection, settings: Settings) -> Generator[None]:
     # The lock is the server's, not the database's, and its name at most 64 characters.
     digest = hashlib.sha256((settings.db_database or "").encode()).hexdigest()[:32]
     name = {"name": f"groundwork-migrate-{digest}", "timeout": LOCK_TIMEOUT_SECONDS}

@@ -74,7 +74,9 @@ def assemble_services(
         ),
         audit=Audit(unit_of_work),
         clients=Clients(unit_of_work, keys, signed_requests.forget),
-        exports=Exports(ExportFiles(settings.export_dir or settings.data_dir / "exports")),
+        exports=Exports(
+            ExportFiles(settings.export_dir or settings.data_dir / "exports"), unit_of_work
+        ),
         idempotency=Idempotency(unit_of_work, keys),
         jobs=Jobs(unit_of_work, KINDS),
         outgoing_http=OutgoingHttp(settings.webhook_allowed_networks, require_https=require_https),

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.load import request, send_at_rate
@@ -10,6 +11,7 @@ from tests.benchmarks.processes import (
     CLIENT_CORE,
     cpu_seconds,
     embedded,
+    environment,
     family,
     migrate,
     production,
@@ -20,9 +22,12 @@ from tests.benchmarks.table import Row
 from tests.benchmarks.wrk import ROUNDS, SECONDS, Target, requests_per_second, requests_sent
 from tests.servers import HOST, MariaDB, Redis, free_port
 
+# A command and its environment, for a port and a number of workers.
+type Server = Callable[[int, int], tuple[list[str], dict[str, str]]]
+
 
 def measure(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
-    return [_latency(folder), _scaling(folder, database, redis)]
+    return [_latency(folder), *_scaling(folder, database, redis)]
 
 
 def _latency(folder: Path) -> Row:
@@ -54,24 +59,42 @@ def _milliseconds(port: int, rate: float) -> tuple[float, float]:
     return percentiles[49] * 1000, percentiles[98] * 1000
 
 
-def _scaling(folder: Path, database: MariaDB, redis: Redis) -> Row:
-    one, two = (_cpu_per_request(folder, database, redis, workers) for workers in (1, 2))
+def _scaling(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
+    """Two workers share a core with each other, as one has it to itself: so does bare FastAPI."""
+
+    def ours(port: int, workers: int) -> tuple[list[str], dict[str, str]]:
+        env = production(folder, port, database, redis, WORKERS=str(workers))
+        migrate(env)
+        return python("-m", "tests.benchmarks.service"), env
+
+    def bare(port: int, workers: int) -> tuple[list[str], dict[str, str]]:
+        options = f"--port {port} --workers {workers} --loop uvloop --http httptools"
+        quiet = ("--no-access-log", "--log-level", "warning")
+        app = "tests.benchmarks.bare:app"
+        return python("-m", "uvicorn", app, *options.split(), *quiet), environment()
+
+    return [
+        _growth("a trivial request", ours, "about 1"),
+        _growth("a trivial request of bare FastAPI", bare),
+    ]
+
+
+def _growth(what: str, server: Server, goal: str = "") -> Row:
+    one, two = (_cpu_per_request(server, workers) for workers in (1, 2))
     return Row(
-        "processor time of a trivial request, two workers",
+        f"processor time of {what}, two workers",
         f"{two:.0f} us",
         f"one worker: {one:.0f} us",
-        "about 1",
+        goal,
         two / one,
     )
 
 
-def _cpu_per_request(folder: Path, database: MariaDB, redis: Redis, workers: int) -> float:
+def _cpu_per_request(server: Server, workers: int) -> float:
     """Microseconds, of all processes of the service, which all run on the same core."""
     port = free_port()
-    env = production(folder, port, database, redis, WORKERS=str(workers))
-    migrate(env)
     taken = []
-    with running(python("-m", "tests.benchmarks.service"), env, port, "/readyz") as (process, _):
+    with running(*server(port, workers), port, "/hello") as (process, _):
         for _ in range(ROUNDS):
             before = sum(map(cpu_seconds, family(process.pid)))
             count = requests_sent(Target(f"http://{HOST}:{port}/hello"))

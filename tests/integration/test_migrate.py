@@ -93,7 +93,7 @@ def test_a_migration_waits_for_the_one_that_holds_the_lock(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "LOCK_TIMEOUT_SECONDS", 0)
-    with runner._connection(settings) as connection, runner._lock(connection, settings):
+    with runner._locked_connection(settings):
         with pytest.raises(StartError, match="another migration has held the lock"):
             runner.migrate(settings)
         assert runner.missing_revisions(settings) == known_revisions()
@@ -105,7 +105,7 @@ def test_migrations_of_two_databases_of_a_server_do_not_wait_for_each_other(
 ) -> None:
     monkeypatch.setattr(runner, "LOCK_TIMEOUT_SECONDS", 0)
     other = settings.model_copy(update={"db_database": database_server.database})
-    with runner._connection(other) as connection, runner._lock(connection, other):
+    with runner._locked_connection(other):
         assert runner.migrate(settings) == known_revisions()
 
 

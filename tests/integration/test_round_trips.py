@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from internal.config.settings import Settings
 from internal.core.snowflake import Snowflake
 from internal.infra import aiomysql_connection
-from internal.infra.database import create_engine, standalone
+from internal.infra.database import create_engine, create_probe_engine, standalone
 from internal.services.unit_of_work import UnitOfWork
 
 pytestmark = pytest.mark.anyio
@@ -98,6 +98,32 @@ async def test_a_transaction_that_is_given_back_open_is_ended(engine: AsyncEngin
     async with standalone(engine).connect() as connection:
         await connection.execute(text("SELECT 1"))
         assert not await is_in_transaction(connection)
+
+
+async def test_a_probe_leaves_nothing_open_that_a_migration_would_wait_for(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE probed (id INT)"))
+    probe = create_probe_engine(settings, timeout=5)
+    try:
+        async with probe.connect() as connection:
+            await connection.execute(text("SELECT id FROM probed"))
+        async with engine.begin() as connection:
+            await connection.execute(text("SET SESSION lock_wait_timeout = 10"))
+            await connection.execute(text("ALTER TABLE probed ADD COLUMN more INT"))
+    finally:
+        await probe.dispose()
+
+
+async def test_a_row_is_not_locked_where_no_transaction_would_keep_it_so(
+    uow: UnitOfWork, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE lockable (id INT)"))
+    async with uow.read() as session:
+        with pytest.raises(RuntimeError, match="use `begin`"):
+            await session.execute(select(table("lockable", column("id"))).with_for_update())
 
 
 async def is_in_transaction(connection: AsyncConnection) -> bool:

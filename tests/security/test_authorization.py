@@ -55,9 +55,12 @@ TABLE: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "POST /v1/internal/audit-events":    (401, 401, 401, 401, 401, 403, 201),
     # By their cookie alone, from their own origin: without, the way in, or no word.
     "GET /ops":                          (303, 303, 303, 303, 303, 303, 303),
+    "HEAD /ops":                         (303, 303, 303, 303, 303, 303, 303),
     "GET /ops/login":                    (200, 200, 200, 200, 200, 200, 200),
+    "HEAD /ops/login":                   (200, 200, 200, 200, 200, 200, 200),
     "POST /ops/login":                   (403, 403, 403, 403, 403, 403, 403),
     "GET /ops/assets/{digest}/{name}":   (422, 422, 422, 422, 422, 422, 422),
+    "HEAD /ops/assets/{digest}/{name}":  (422, 422, 422, 422, 422, 422, 422),
     "POST /ops/jobs/{job_id}/retry":     (403, 403, 403, 403, 403, 403, 403),
     "POST /ops/logout":                  (403, 403, 403, 403, 403, 403, 403),
     "GET /livez":                        (200, 200, 200, 200, 200, 200, 200),

@@ -1,5 +1,6 @@
 """`/ops`: who comes in, what another site can do, and what ends a session."""
 
+import re
 import time
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ from httpx import Response
 from sqlalchemy import Table
 
 from internal.controllers.doors import OPERATOR_COOKIE
+from internal.controllers.ops.assets import digest_of
 from internal.core.caller import OPERATOR
 from internal.core.clock import utc_now
 from internal.schemas.users import UserChange
@@ -64,6 +66,16 @@ async def test_an_admin_comes_in_and_sees_a_page_that_nothing_else_may_frame_or_
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
+
+
+async def test_it_shows_the_pools_of_this_process(service: Replica) -> None:
+    text = (await see(service, await login(service))).text
+    settings = service.resources.settings
+    for name, size in (
+        ("database", settings.db_pool_size + settings.db_max_overflow),
+        ("redis", settings.redis_pool_size),
+    ):
+        assert re.search(rf'<th scope="row">{name}</th><td>\d+</td><td>{size}</td>', text)
 
 
 async def test_the_cookie_is_sent_to_the_page_alone_and_no_script_reads_it(
@@ -240,6 +252,18 @@ async def test_a_get_changes_nothing(service: Replica) -> None:
         assert (await service.http.get(path, headers=headers)).status_code == 405
     assert (await see(service, headers)).status_code == 200
     assert (await service.rows("jobs"))[-1]["status"] == "dead"
+
+
+async def test_a_head_is_answered_as_a_get_would_be(service: Replica) -> None:
+    """RFC 9110 §9.3.2. The server leaves out the body."""
+    headers = await login(service)
+    asset = f"/ops/assets/{digest_of('ops.css')}/ops.css"
+    for path in ("/ops", "/ops/login", asset):
+        get = await service.http.get(path, headers=headers)
+        head = await service.http.head(path, headers=headers)
+        assert (get.status_code, head.status_code) == (200, 200)
+        for name in ("content-type", "cache-control", "vary"):
+            assert head.headers.get(name) == get.headers.get(name)
 
 
 async def test_a_login_sends_nobody_elsewhere(service: Replica) -> None:

@@ -128,7 +128,8 @@ def test_a_collector_that_is_away_is_told_once_and_holds_nothing_up(
                 assert serve.http.get("/v1/auth/me").status_code == 401
             serve.wait_for(lambda: bool(told(serve)))
             for _ in range(300):
-                assert serve.http.get("/readyz").status_code == 200
+                assert serve.http.get("/version").status_code == 200
+            assert serve.http.get("/readyz").status_code == 200
             started = time.monotonic()
             serve.send(signal.SIGTERM)
             assert serve.wait_for_exit() == 0
@@ -166,7 +167,7 @@ def test_a_collector_that_comes_back_is_told_too(tmp_path: Path) -> None:
         with Serving(tmp_path, settings) as serve:
             serve.wait_for(lambda: len(told(serve)) == 1)
             collector.status = 200
-            serve.http.get("/livez")
+            serve.http.get("/version")
             serve.wait_for(lambda: len(told(serve)) == 2)
             assert told(serve)[1] == "traces are taken again"
 

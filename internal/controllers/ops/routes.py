@@ -13,8 +13,8 @@ from internal.controllers.dependencies import ResourcesDep
 from internal.controllers.doors import (
     OPERATOR_COOKIE,
     AnonymousCaller,
+    LimitedPublicRoute,
     OperatorCaller,
-    PublicRoute,
     require_same_origin,
 )
 from internal.controllers.limits import AuthLimit
@@ -30,7 +30,7 @@ from internal.services.operations import overview
 from internal.services.resources import Resources
 from internal.services.sessions import OPERATOR_HOURS
 
-public = APIRouter(prefix="/ops", include_in_schema=False, route_class=PublicRoute)
+public = APIRouter(prefix="/ops", include_in_schema=False, route_class=LimitedPublicRoute)
 router = APIRouter(prefix="/ops", include_in_schema=False)
 
 SLOWEST = 10
@@ -39,6 +39,7 @@ _MEDIA_TYPES = {"css": "text/css", "svg": "image/svg+xml"}
 
 
 @public.get("/login")
+@public.head("/login")
 async def login_form(request: Request) -> Response:
     return _login_page(request)
 
@@ -57,6 +58,7 @@ async def login(request: Request, caller: AnonymousCaller, resources: ResourcesD
 
 
 @public.get("/assets/{digest}/{name}")
+@public.head("/assets/{digest}/{name}")
 async def asset(digest: str, name: AssetName) -> Response:
     if digest != digest_of(name):
         raise NotFound
@@ -68,6 +70,7 @@ async def asset(digest: str, name: AssetName) -> Response:
 
 
 @router.get("")
+@router.head("")
 async def operations(
     request: Request,
     caller: OperatorCaller,
@@ -145,15 +148,14 @@ def _set_cookie(reply: Response, value: str, seconds: int) -> None:
 
 def _pools(resources: Resources) -> list[tuple[str, int, int]]:
     """(name, connections in use, how many there may be) of this process."""
-    database: Any = resources.database.pool
     settings = resources.settings
-    found = []
-    if hasattr(database, "checkedout"):
-        size = settings.db_pool_size + settings.db_max_overflow
-        found.append(("database", database.checkedout(), size))
+    database: Any = resources.database.pool
     redis: Any = resources.redis.connection_pool
     in_use = len(getattr(redis, "_in_use_connections", ()))
-    return [*found, ("redis", in_use, settings.redis_pool_size)]
+    return [
+        ("database", database.checkedout(), settings.db_pool_size + settings.db_max_overflow),
+        ("redis", in_use, settings.redis_pool_size),
+    ]
 
 
 def _traffic(resources: Resources) -> dict[str, Any]:

@@ -22,8 +22,9 @@ COLUMNS = (
     *("id", "created_at", "actor_kind", "actor_id", "action", "object_type", "object_id"),
     *("address", "trace_id", "details"),
 )
-# What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection; NUL: ASVS 5.0, 1.2.10).
+# The full-width forms do where Chinese or Japanese is written.
+_FORMULA = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
 _TIME = "2026-01-02T00:00:00Z"
 
 
@@ -39,7 +40,7 @@ class Payload(Request):
 
 
 async def run(job: Execution[Payload]) -> dict[str, object]:
-    """Row by row, a batch in memory: the file of a repeated attempt takes the place of the last."""
+    """Row by row, a batch in memory, into a file of this attempt's own."""
     now = utc_now()
     wanted = AuditEventFilter(
         since=_within(job.payload.since or EPOCH, now),
@@ -50,7 +51,7 @@ async def run(job: Execution[Payload]) -> dict[str, object]:
     )
     rows = 0
     try:
-        async with job.services.exports.create(job.job_id) as file:
+        async with job.services.exports.create(job.job_id, job.attempt) as file:
             await file.write(_lines([COLUMNS]))
             async for events in job.services.audit.walk(OPERATOR, wanted):
                 await file.write(_lines([_cells(event) for event in events]))

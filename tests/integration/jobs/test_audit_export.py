@@ -15,10 +15,12 @@ from sqlalchemy import text
 
 from internal.core.caller import OPERATOR, Caller, CallerKind
 from internal.core.clock import utc_now
+from internal.core.errors import NotFound
 from internal.services import audit
 from internal.services.audit import WALK_BATCH
+from internal.services.jobs import states
 from internal.services.kinds.audit_export import COLUMNS
-from tests.integration.jobs.house import QUEUED, SUCCEEDED, House
+from tests.integration.jobs.house import AT_ONCE, QUEUED, SUCCEEDED, House
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +36,7 @@ async def export(house: House, folder: Path, **payload: object) -> tuple[Any, li
     """The job's result, and the rows of its file."""
     job = await house.execute("audit.export", house.services(export_dir=folder), **payload)
     assert job.status == SUCCEEDED
-    with (folder / f"{job.id}.csv").open(newline="") as file:
+    with (folder / f"{job.id}-1.csv").open(newline="") as file:
         return job.result, list(csv.DictReader(file))
 
 
@@ -111,7 +113,9 @@ async def test_times_are_from_one_and_before_the_other(house: House, tmp_path: P
         assert [row["action"] for row in rows] == actions, payload
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠"]
+)
 async def test_a_cell_that_a_spreadsheet_would_calculate_is_text(
     house: House, tmp_path: Path, start: str
 ) -> None:
@@ -134,19 +138,34 @@ async def test_separators_quotes_and_lines_stay_within_their_cell(
     assert b'"a;=1,""b""' in path.read_bytes()
 
 
-async def test_a_repeated_attempt_takes_the_place_of_the_last_file(
+async def test_an_attempt_that_froze_and_wakes_does_not_touch_the_file_of_a_later_one(
     house: House, tmp_path: Path
 ) -> None:
     services = house.services(export_dir=tmp_path)
-    job = await house.execute("audit.export", services)
-    path = tmp_path / f"{job.id}.csv"
-    before = path.read_bytes()
-    await record(house, "user.create")
-    async with services.exports.create(job.id) as file:
+    frozen = await house.claimed(kind="audit.export")
+    async with services.exports.create(frozen.id, frozen.attempt) as file:
         await file.write(b"half of it")
-        assert path.read_bytes() == before
+        await house.abandon(frozen.id)
+        await house.write(lambda session: states.put_back_abandoned(session, lambda _: AT_ONCE))
+        await house.make_due(frozen.id)
+        job = await house.execute_again(frozen.id, services)
+    path = await services.exports.find(OPERATOR, job.id)
+    assert (job.status, job.attempt) == (SUCCEEDED, 2)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == job.result["sha256"]
+
+
+async def test_the_file_of_an_attempt_that_has_not_succeeded_is_nobodys(
+    house: House, tmp_path: Path
+) -> None:
+    services = house.services(export_dir=tmp_path)
+    job = await house.claimed(kind="audit.export")
+    async with services.exports.create(job.id, job.attempt) as file:
+        await file.write(b"half of it")
+    with pytest.raises(NotFound):
+        await services.exports.find(OPERATOR, job.id)
+    await house.write(lambda session: states.succeed(session, job, None))
+    path = await services.exports.find(OPERATOR, job.id)
     assert path.read_bytes() == b"half of it"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 async def test_a_folder_that_cannot_be_made_is_another_attempt_with_its_reason(
@@ -177,7 +196,7 @@ async def test_an_export_that_is_cancelled_leaves_no_file(house: House, tmp_path
     begun = asyncio.Event()
 
     async def write_on() -> None:
-        async with house.services(export_dir=tmp_path).exports.create(1) as file:
+        async with house.services(export_dir=tmp_path).exports.create(1, 1) as file:
             await file.write(b"half of it")
             begun.set()
             await asyncio.Event().wait()
@@ -218,13 +237,13 @@ async def test_old_files_and_old_halves_are_deleted_and_nobody_elses(
 ) -> None:
     services = house.services(export_dir=tmp_path)
     long_ago = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
-    for name in ("1.csv", ".export-abc.part", "notes.txt"):
+    for name in ("1-2.csv", ".export-abc.part", "notes.txt"):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (long_ago, long_ago))
-    (tmp_path / "2.csv").touch()
+    (tmp_path / "2-1.csv").touch()
     job = await house.execute("maintenance.purge", services)
     assert (job.status, job.result["exports"]) == (SUCCEEDED, 2)
-    assert {path.name for path in tmp_path.iterdir()} == {"2.csv", "notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"2-1.csv", "notes.txt"}
 
 
 async def test_a_folder_that_is_not_there_has_nothing_to_delete(

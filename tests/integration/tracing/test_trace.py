@@ -139,9 +139,23 @@ async def test_what_the_caller_does_not_sample_is_not_sampled_here(
 ) -> None:
     unsampled = f"00-{GIVEN}-{PARENT}-00"
     assert (await traced.http.get("/v1/auth/me", headers={"traceparent": unsampled})).status_code
-    await traced.http.get("/livez")
-    found = await spans(lambda collector: bool(collector.named("GET /livez")))
+    await traced.http.get("/version")
+    found = await spans(lambda collector: bool(collector.named("GET /version")))
     assert GIVEN not in {span.trace_id for span in found}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_probes_and_scrapes_are_not_traced(
+    traced: Replica, spans: Spans, method: str
+) -> None:
+    headers = {"traceparent": f"00-{GIVEN}-{PARENT}-01"}
+    for path in ("/livez", "/readyz", "/healthz", "/metrics"):
+        reply = await traced.http.request(method, path, headers=headers)
+        assert (reply.status_code, reply.headers["x-trace-id"]) == (200, GIVEN)
+    await traced.http.get("/version")
+    found = await spans(lambda collector: bool(collector.named("GET /version")))
+    assert GIVEN not in {span.trace_id for span in found}
+    assert {span.name for span in found if span.kind == SERVER} == {"GET /version"}
 
 
 async def test_a_sampler_of_the_environment_decides_for_the_job_as_for_its_request(

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Request, Response
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from internal.controllers.doors import PublicRoute
@@ -164,6 +165,22 @@ async def test_a_handler_that_was_added_is_asked_wherever_it_is_raised(
         assert len(lines.at("ERROR")) == (status == 500)
 
 
+async def stumble(_request: Request, _error: Exception) -> Response:
+    raise LookupError("a defect of the handler")
+
+
+async def test_a_defect_of_a_handler_is_what_the_log_tells(
+    make_settings: MakeSettings, lines: Lines
+) -> None:
+    async with serving(make_settings(), every_way()) as served:
+        served.app.add_exception_handler(HTTPException, stumble)
+        reply = await served.http.get("/no-such-path")
+        assert expect(reply, 500, 50000, "internal error") is None
+        (line,) = lines.at("ERROR")
+    assert "LookupError: a defect of the handler" in line["exception"]
+    assert "HTTPException: 404" in line["exception"]
+
+
 async def test_debug_says_no_more_in_a_500(make_settings: MakeSettings) -> None:
     async with serving(make_settings(DEBUG=True), every_way()) as served:
         reply = await served.http.get("/crash")
@@ -180,3 +197,12 @@ async def test_a_reply_that_breaks_half_way_is_logged_once_with_its_trace_id(
         (error,) = lines.at("ERROR")
         (access,) = lines.access
         assert error["trace_id"] == access["trace_id"] == exchange.reply_headers["x-trace-id"]
+
+
+async def test_a_reply_that_breaks_half_way_is_among_the_recent_errors(
+    make_settings: MakeSettings,
+) -> None:
+    async with serving(make_settings(OPS_ENABLED=True), every_way()) as served:
+        await Exchange(path="/crash-in-the-middle").run(served.app)
+        (recent,) = served.app.state.operations
+    assert (recent.route, recent.type) == ("GET /crash-in-the-middle", "RuntimeError")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from loguru import logger
@@ -275,3 +275,24 @@ def test_a_line_that_cannot_be_written_at_all_does_not_silence_those_after_it(
     lines.write(event("INFO", "and on"))
     lines.close()
     assert b"and on" in stream.getvalue()
+
+
+class Unwritable:
+    def encode(self) -> bytes:
+        raise LookupError("a defect of the event")
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_an_event_that_cannot_be_made_a_line_costs_those_beside_it_nothing(
+    log_format: Literal["json", "text"],
+) -> None:
+    stream = BytesIO()
+    lines = LineLog(stream, log_format, None)
+    for line in (event("INFO", "before"), Unwritable(), event("INFO", "behind")):
+        lines.write(line)
+    lines.close()
+    before, told, behind = stream.getvalue().splitlines()
+    assert b"before" in before
+    assert b"an event could not be written" in told
+    assert b"Unwritable" in told
+    assert b"behind" in behind

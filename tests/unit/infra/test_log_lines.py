@@ -13,6 +13,7 @@ from loguru import logger
 
 from internal.core.context import set_trace_id
 from internal.infra.log_format import as_text, encode_json, timestamp
+from internal.infra.logging import REDACTED
 from tests.conftest import MakeSettings
 from tests.unit.infra.log import Log, logging_of
 
@@ -43,6 +44,24 @@ def test_an_event_has_the_contracts_fields_and_then_its_own(log: Log) -> None:
     moment = datetime.fromisoformat(event["time"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", event["time"])
     assert abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
+
+
+def test_a_field_of_its_own_does_not_take_the_place_of_a_contracts_one(log: Log) -> None:
+    set_trace_id("f" * 32)
+    bound = {"time": 1, "level": "x", "message": ["x"], "trace_id": 7, "exception": "none"}
+    logger.bind(logger="orders", **bound).info("order 17")
+    set_trace_id("")
+    event = log.event
+    assert {key: event[f"extra_{key}"] for key in bound} == bound
+    assert (event["level"], event["message"], event["logger"]) == ("INFO", "order 17", "orders")
+    assert event["trace_id"] == "f" * 32
+    assert datetime.fromisoformat(event["time"]).tzinfo
+    assert "exception" not in event
+
+
+def test_outside_of_a_request_a_trace_id_may_be_bound(log: Log) -> None:
+    logger.bind(trace_id="e" * 32).info("a request that is none")
+    assert log.event["trace_id"] == "e" * 32
 
 
 def test_an_event_without_a_logger_is_named_by_its_module(log: Log) -> None:
@@ -158,6 +177,61 @@ def test_json_holds_what_is_no_json(log: Log) -> None:
     assert event["keys"] == {"1": "one", "None": "none"}
     assert event["data"] == r"b'\xff\n'"
     assert event["error"] == "x"
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("hunter2")
+
+
+def in_itself() -> list[object]:
+    around: list[object] = ["hunter2"]
+    around.append(around)
+    return around
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (Unprintable(), "Unprintable"),
+        ({"a": [Unprintable()]}, "dict"),
+        ({Unprintable(): 1}, "dict"),
+        (in_itself(), "list"),
+        (10**5000, "int"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_that_cannot_be_printed_is_told_by_its_class_and_costs_nothing_else(
+    log: Log, capfd: pytest.CaptureFixture[str], value: object, name: str
+) -> None:
+    bound = {"value": value, "password": Unprintable(), "token": "hunter2", "order": 17}
+    logger.bind(logger="orders", **bound).info("token=hunter2")
+    event = log.event
+    assert event["message"] == "token=[redacted]"
+    assert event["value"] == f"[{name} that cannot be printed]"
+    assert (event["password"], event["token"], event["order"]) == (REDACTED, REDACTED, 17)
+    assert b"hunter2" not in log.raw
+    assert capfd.readouterr().err == ""
+
+
+def test_a_logger_and_a_trace_id_are_texts_whatever_is_bound(log: Log) -> None:
+    for odd in (Unprintable(), 7):
+        logger.bind(logger=odd, trace_id=odd).warning("x")
+    texts = ["[Unprintable that cannot be printed]", "7"]
+    assert [event["logger"] for event in log.events] == texts
+    assert [event["trace_id"] for event in log.events] == texts
+
+
+def test_an_exception_that_cannot_be_printed_is_logged_with_its_traceback(
+    log: Log, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class UnprintableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("hunter2")
+
+    logger.opt(exception=UnprintableError()).error("went wrong")
+    assert "UnprintableError: <exception str() failed>" in log.event["exception"]
+    assert capfd.readouterr().err == ""
 
 
 @given(st.floats(0, datetime(9000, 1, 1, tzinfo=UTC).timestamp()))

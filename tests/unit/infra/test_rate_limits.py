@@ -75,6 +75,13 @@ def test_a_clock_that_is_set_back_locks_nobody_out(
     assert allowed(limits)
 
 
+def test_a_window_is_never_longer_than_its_policy_says(clock: Clock) -> None:
+    limits = LocalLimits("1/hour")
+    for number in range(1000):
+        clock.now = number + 0.1234  # some of these and an hour round up
+        assert limits.hit(f"caller-{number}")[0].reset == 3600
+
+
 def test_refused_requests_do_not_lengthen_the_window(clock: Clock) -> None:
     limits = LocalLimits("1/minute")
     for _ in range(60):

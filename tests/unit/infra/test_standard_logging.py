@@ -69,14 +69,40 @@ def test_a_message_with_braces_is_no_template(log: Log) -> None:
     ]
 
 
+def handle(message: object, arguments: tuple[object, ...]) -> None:
+    """By our handler alone, and not pytest's own, which raises."""
+    record = logging.LogRecord("library", logging.INFO, "x.py", 1, message, arguments, None)
+    StandardLibraryHandler().handle(record)
+
+
 @pytest.mark.parametrize("arguments", [("%d", "x"), ("%s %s", 1), ("%(a)s", {"b": 1})])
 def test_arguments_that_do_not_fit_neither_raise_nor_lose_the_event(
     log: Log, arguments: tuple[object, ...]
 ) -> None:
     template, argument = arguments
-    record = logging.LogRecord("library", logging.INFO, "x.py", 1, str(template), (argument,), None)
-    StandardLibraryHandler().handle(record)  # and not pytest's own, which raises
+    handle(template, (argument,))
     assert str(template) in log.event["message"]
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("hunter2")
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("failed with %s", (UnprintableError(), 17)),
+        ("failed with %(a)s", ({"a": UnprintableError(), "token": "hunter2"},)),
+        (UnprintableError(), ()),
+    ],
+)
+def test_what_cannot_be_printed_neither_raises_nor_costs_the_event(
+    log: Log, message: object, arguments: tuple[object, ...]
+) -> None:
+    handle(message, arguments)
+    assert "that cannot be printed]" in log.event["message"]
+    assert b"hunter2" not in log.raw
 
 
 def test_a_librarys_own_handler_does_not_stand_in_the_way(

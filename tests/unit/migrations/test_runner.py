@@ -1,11 +1,13 @@
 """`migrate` and `missing_revisions` on SQLite, with revisions of the test's own."""
 
+import fcntl
 import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -135,6 +137,32 @@ def test_any_number_may_start_at_once_and_one_applies(
     with ThreadPoolExecutor(8) as threads:
         applied = list(threads.map(migrate, [settings] * 8))
     assert sorted(applied) == [[]] * 7 + [["0001", "0002"]]
+
+
+def test_a_file_is_not_opened_before_it_is_this_ones_turn(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite refuses at once who comes while another makes the file, or is the last to leave it."""
+    settings = make_settings()
+    was_there: list[bool] = []
+
+    def lock(file: IO[str], operation: int) -> None:
+        was_there.append((settings.data_dir / "groundwork.sqlite3").exists())
+        fcntl.flock(file, operation)
+
+    monkeypatch.setattr(runner, "flock", lock)
+    migrate(settings)
+    assert was_there == [False]
+
+
+def test_a_lock_that_cannot_be_made_is_one_line_that_names_it(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    (settings.data_dir / "migrate.lock").mkdir(parents=True)
+    with pytest.raises(StartError) as caught:
+        migrate(settings)
+    assert str(caught.value) == (
+        f"DATA_DIR: {settings.data_dir}/migrate.lock cannot be written: Is a directory"
+    )
 
 
 @pytest.mark.parametrize("ask", [migrate, missing_revisions])

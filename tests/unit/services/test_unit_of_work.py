@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Executable, delete, insert, select, text, update
 
 from internal.core.snowflake import IdsUnavailable, Snowflake, decompose
 from internal.services.unit_of_work import UnitOfWork
@@ -142,3 +142,23 @@ async def test_without_a_node_nothing_is_written(library: Library) -> None:
         async with unit_of_work.begin() as session:
             session.add(Book(title="Emma"))
     assert await library.titles() == {}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        insert(Shelf).values(id=1, name="fiction"),
+        update(Book).where(Book.title == "Emma").values(pages=1),
+        delete(Book).where(Book.title == "Emma"),
+        text("DELETE FROM books WHERE title = 'Emma'"),
+    ],
+    ids=["insert", "update", "delete", "text"],
+)
+async def test_a_reading_session_sends_no_statement_that_writes(
+    library: Library, statement: Executable
+) -> None:
+    await library.add(Book(title="Emma", pages=474))
+    async with library.unit_of_work.read() as session:
+        with pytest.raises(RuntimeError, match="use `begin`"):
+            await session.execute(statement)
+    assert (await library.titles())["Emma"].pages == 474
