@@ -20,7 +20,6 @@ from internal.infra.line_log import LineLog
 from internal.infra.logging import install_logging
 from internal.infra.metrics import Metrics
 from internal.infra.metrics_sharing import Sharing, open_metrics
-from internal.infra.pymysql_auth import load_pymysql
 from internal.infra.rate_limits import LocalLimits, SharedLimits
 from internal.infra.redis import TIMEOUT_SECONDS, create_client, open_redis
 from internal.infra.task_manager import open_task_manager
@@ -160,8 +159,6 @@ async def open_core(  # noqa: PLR0913 - all that processes differ in
         redis: a client to use and close; None: one that has been answered.
     """
     tracing = await stack.enter_async_context(open_tracing(settings, process))
-    if settings.db_type == "mysql":
-        load_pymysql()
     database = await stack.enter_async_context(open_database(settings, metrics))
     done("database")
     redis = await stack.enter_async_context(redis or open_redis(settings, metrics))

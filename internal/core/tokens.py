@@ -2,12 +2,11 @@
 
 import hashlib
 import secrets
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from internal.core.caller import Role
@@ -16,8 +15,6 @@ LEEWAY_SECONDS = 5  # clocks of replicas differ by that much at most
 MAX_CHARACTERS = 4096  # ours have some 300; decoding what anybody sends takes time
 REMEMBERED_TOKENS = 4096
 _REQUIRED = ["exp", "iat", "iss", "aud", "sub", "sid", "ver", "jti", "role"]
-# What PyJWT asks for to learn whether it may handle tokens signed with a key pair.
-_KEY_PAIRS = ("cryptography.x509", "cryptography.hazmat.primitives.asymmetric.ec")
 
 
 class InvalidToken(Exception):
@@ -78,8 +75,7 @@ class TokenSigner:
             "iss": self._issuer,
             "aud": self._audience,
         }
-        _load_pyjwt()
-        import jwt  # noqa: PLC0415 - see there
+        import jwt  # noqa: PLC0415 - and what comes with it: as much as a tenth of a start
 
         return jwt.encode(
             payload,
@@ -101,8 +97,7 @@ class TokenSigner:
 
     def _verified(self, token: str) -> tuple[AccessClaims, float]:
         """The claims, and when they expire. Raises InvalidToken; that is not remembered."""
-        _load_pyjwt()
-        import jwt  # noqa: PLC0415 - see there
+        import jwt  # noqa: PLC0415 - see above
 
         if len(token) > MAX_CHARACTERS or "=" in token:  # padded: another spelling of a token
             raise InvalidToken
@@ -122,18 +117,3 @@ class TokenSigner:
         except (jwt.InvalidTokenError, ValueError, TypeError, KeyError):
             raise InvalidToken from None
         return claims, payload["exp"]
-
-
-@cache
-def _load_pyjwt() -> None:
-    """With the first token: even alone it is a fiftieth of a start.
-
-    Alone is without key pairs, which ours are not signed with: 11 MB.
-    """
-    absent = [name for name in _KEY_PAIRS if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # Python's "not there"
-    try:
-        import jwt  # noqa: F401, PLC0415 - see above
-    finally:
-        for name in absent:
-            del sys.modules[name]
