@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from internal.core.caller import Role
 from tests.benchmarks.load import Outcome, send_at_rate
 from tests.benchmarks.memory import mixed
 from tests.benchmarks.people import seed
@@ -58,7 +59,7 @@ def main() -> None:
         port = free_port()
         env = production(Path(name), port, database, redis)
         migrate(env)
-        username = seed(env, 1).usernames[0]
+        username = seed(env, 1, Role.ADMIN).usernames[0]
         command = python("-m", "tests.benchmarks.service")
         with running(command, env, port, "/readyz") as (process, _):
             requests = mixed(port, username)
