@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from loguru import logger
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -15,7 +14,6 @@ from uvicorn.protocols.http.httptools_impl import (
 from internal.core.context import new_trace_id
 from internal.core.envelope import error_body
 from internal.core.errors import BadRequest, HeadersTooLarge, ServiceError, SlowClient, Text
-from internal.infra.reply_head import ReplyHead
 
 MAX_HEADER_BYTES = 64 * 1024
 
@@ -47,7 +45,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(**uvicorn_arguments)
         self._timeout = timeout
         self._reply_headers = reply_headers
-        self._head = ReplyHead(reply_headers)
         self._timer: asyncio.TimerHandle | None = None
         self._in_headers = True
         self._pending = 0  # bytes since the parser last came to the end of something
@@ -72,10 +69,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif self._timer is None and (self._in_headers or not self._is_replying()):
             # uvicorn has just stopped its keep-alive timer, and may never start another.
             self._start_timer()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        send = self._head.send(cycle)
-        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, send))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
