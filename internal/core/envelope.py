@@ -14,7 +14,7 @@ OK = 20000
 class Envelope[T](BaseModel):
     """A reply. The HTTP status is the true one; `code` refines it."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True, defer_build=True)
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     code: int = Field(default=OK, examples=[OK])
     message: str = Field(default="ok", examples=["ok"])
@@ -26,8 +26,6 @@ class Envelope[T](BaseModel):
 
 class Page[T](BaseModel):
     """One page of a list. `page` counts from 1, `total` counts all pages' items."""
-
-    model_config = ConfigDict(defer_build=True)
 
     items: list[T]
     page: int = Field(ge=1, examples=[1])

@@ -26,7 +26,6 @@ class Reply(BaseModel):
     model_config = ConfigDict(
         json_schema_serialization_defaults_required=True,
         hide_input_in_errors=True,
-        defer_build=True,
     )
 
 
