@@ -27,28 +27,30 @@ EVENT = '{"action":"bench.report","object_type":"row","object_id":"1"}'
 
 
 def measure(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
-    port, bare_port = free_port(), free_port()
+    port, bare_port, same_port = free_port(), free_port(), free_port()
     env = production(folder, port, database, redis)
     migrate(env)
     people = seed(env, LOGINS, Role.ADMIN)
-    bare_command = python("-m", "tests.benchmarks.bare_database", str(bare_port))
+    bare_command = python("-m", "tests.benchmarks.bare_database")
+    user_id = str(people.user_id)
     with (
         running(python("-m", "tests.benchmarks.service"), env, port, "/readyz"),
-        running([*bare_command, str(people.user_id)], env, bare_port, "/me"),
+        running([*bare_command, str(bare_port), user_id], env, bare_port, "/me"),
+        running([*bare_command, str(same_port), user_id, "--our-engine"], env, same_port, "/me"),
     ):
         base, bare = f"http://{HOST}:{port}", f"http://{HOST}:{bare_port}"
         login = httpx.post(f"{base}/v1/auth/login", json=_credentials(people.usernames[0]))
         token = {"WRK_AUTHORIZATION": f"Bearer {login.json()['data']['access_token']}"}
         return [
-            *_reads(base, bare, token, people.user_id),
+            *_reads(base, bare, f"http://{HOST}:{same_port}", token, people.user_id),
             _signed(base, bare, people, folder / "signed"),
             _accepted(base, bare, token),
             *asyncio.run(_logins(base, people)),
         ]
 
 
-def _reads(base: str, bare: str, token: dict[str, str], user_id: int) -> list[Row]:
-    row = Target(f"{bare}/me")
+def _reads(base: str, bare: str, same: str, token: dict[str, str], user_id: int) -> list[Row]:
+    row, me = Target(f"{bare}/me"), Target(f"{base}/v1/auth/me", "headers.lua", token)
     return [
         compared(
             "a row read by the ORM, open to anybody",
@@ -58,10 +60,16 @@ def _reads(base: str, bare: str, token: dict[str, str], user_id: int) -> list[Ro
         ),
         compared(
             "the same with a token, GET /v1/auth/me",
-            Target(f"{base}/v1/auth/me", "headers.lua", token),
+            me,
             row,
             "bare FastAPI, same statement",
             "at least 0.85",
+        ),
+        compared(
+            "the same again",
+            me,
+            Target(f"{same}/me"),
+            "bare FastAPI on our engine",
         ),
     ]
 

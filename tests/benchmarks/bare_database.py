@@ -1,6 +1,8 @@
 """The yardstick with a database and Redis: the same statements and calls, and nothing around them.
 
-`python … PORT USER_ID`, on the servers of the service's configuration.
+`python … PORT USER_ID [--our-engine]`, on the servers of the service's configuration. Its engine is
+one as SQLAlchemy's own documentation has it, which pings a connection before it is used and rolls
+back after; with the flag it is the service's, which does neither where it need not.
 """
 
 import secrets
@@ -15,7 +17,7 @@ from internal.core.caller import Caller, CallerKind, Role
 from internal.core.clock import utc_now
 from internal.core.context import new_trace_id
 from internal.core.snowflake import Snowflake
-from internal.infra.database import connect_args, database_url, engine_options
+from internal.infra.database import connect_args, create_engine, database_url, engine_options
 from internal.infra.redis import TIMEOUT_SECONDS, create_client
 from internal.models.job import Job
 from internal.models.user import User
@@ -32,12 +34,16 @@ NODE = 2
 NONCE_SECONDS = 900
 
 settings = load_config().settings
-engine = create_async_engine(
-    database_url(settings, driver="aiomysql"),
-    connect_args=connect_args(settings),
-    pool_size=settings.db_pool_size,
-    max_overflow=settings.db_max_overflow,
-    **engine_options(settings),
+engine = (
+    create_engine(settings)
+    if "--our-engine" in sys.argv
+    else create_async_engine(
+        database_url(settings, driver="aiomysql"),
+        connect_args=connect_args(settings),
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_max_overflow,
+        **engine_options(settings),
+    )
 )
 redis = create_client(settings, connections=settings.redis_pool_size, timeout=TIMEOUT_SECONDS)
 # The session factory and the ids: what an INSERT of one of these tables cannot do without.
