@@ -1,10 +1,9 @@
 """The database: its URL, engine and pool, and what is watched on every statement."""
 
 import asyncio
-import re
 import ssl
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from sqlalchemy.pool import Pool, PoolProxiedConnection, QueuePool
 from internal.config.settings import Settings
 from internal.core.errors import StartError
 from internal.infra.metrics import Metrics
-from internal.infra.statements import StatementWatch
+from internal.infra.statements import STANDALONE, StatementWatch
 from internal.infra.tls import client_context
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -100,10 +99,9 @@ def create_engine(settings: Settings, metrics: Metrics | None = None) -> AsyncEn
         **engine_options(settings),
     )
     watch(engine.sync_engine, settings)
-    event.listen(engine.sync_engine, "before_cursor_execute", _refuse_to_write)
     if settings.db_type == "mysql":
         event.listen(engine.sync_engine, "connect", _commit_each_statement)
-        event.listen(engine.sync_engine, "begin", _begin_mysql)
+        event.listen(engine.sync_engine, "begin", _begins_with("BEGIN"))
     if metrics is not None:
         _count_connections(engine.pool, metrics)
     return engine
@@ -115,19 +113,7 @@ def standalone(engine: AsyncEngine) -> AsyncEngine:
     On READ COMMITTED a transaction of reads sees no more than its statements do one by one, and
     costs a round trip at its begin and another at its end; on SQLite it would wait for writers.
     """
-    return engine.execution_options(**{_STANDALONE: True})
-
-
-_STANDALONE = "groundwork_standalone"
-_WRITE = re.compile(r"\s*(?:insert|update|delete|replace)\b", re.IGNORECASE)
-
-
-def _refuse_to_write(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-    """Among reads a write would be committed at once, and a lock be gone before its row is here."""
-    if connection.get_execution_options().get(_STANDALONE) and (
-        _WRITE.match(statement) or "FOR UPDATE" in statement
-    ):
-        raise RuntimeError("a reading session neither writes nor locks; use `begin`")
+    return engine.execution_options(**{STANDALONE: True})
 
 
 def _commit_each_statement(connection: Any, _record: object) -> None:  # noqa: ANN401 - see below
@@ -135,9 +121,12 @@ def _commit_each_statement(connection: Any, _record: object) -> None:  # noqa: A
     connection.autocommit(True)
 
 
-def _begin_mysql(connection: Connection) -> None:
-    if not connection.get_execution_options().get(_STANDALONE):
-        connection.exec_driver_sql("BEGIN")
+def _begins_with(statement: str) -> Callable[[Connection], None]:
+    def begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get(STANDALONE):
+            connection.exec_driver_sql(statement)
+
+    return begin
 
 
 def _count_connections(pool: Pool, metrics: Metrics) -> None:
@@ -161,7 +150,7 @@ def _count_connections(pool: Pool, metrics: Metrics) -> None:
 
 def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:
     """One connection of its own for health probes: a busy pool is not a database that is down."""
-    engine = create_async_engine(
+    return create_async_engine(
         _async_url(settings),
         connect_args=_async_connect_args(settings, timeout),
         pool_size=1,
@@ -170,9 +159,6 @@ def create_probe_engine(settings: Settings, timeout: float) -> AsyncEngine:
         pool_timeout=timeout,
         **engine_options(settings),
     )
-    if settings.db_type == "mysql":
-        event.listen(engine.sync_engine, "connect", _commit_each_statement)
-    return engine
 
 
 def _async_url(settings: Settings) -> URL:
@@ -287,11 +273,12 @@ _NOT_NOW = frozenset(
 
 
 def watch(engine: Engine, settings: Settings) -> None:
-    """Hooks on every statement: no unbounded write, slow ones logged, sane SQLite connections."""
+    """Hooks on statements: none that is never meant, slow ones logged; sane SQLite sessions."""
     StatementWatch(settings.db_slow_query_ms).listen(engine)
     if settings.db_type == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        # A write lock that is asked for later fails where another has written in between.
+        event.listen(engine, "begin", _begins_with("BEGIN IMMEDIATE"))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
@@ -299,9 +286,3 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Takes the write lock at once: one that is asked for later fails where another has written."""
-    if not connection.get_execution_options().get(_STANDALONE):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -191,7 +191,7 @@ def create_line_log(
 def install_logging(lines: LineLog, settings: "Settings") -> None:
     """Points Loguru and `logging` of this process at the lines."""
     logger.remove()
-    # The sink makes the line; a format that is text would have Loguru write tracebacks for nothing.
+    # The sink makes the line from the record, and looks at nothing that Loguru has formatted.
     logger.add(Sink(lines), level=settings.log_level, format=lambda _: "", diagnose=False)
     logging.basicConfig(handlers=[StandardLibraryHandler()], level=settings.log_level, force=True)
     # DEBUG shows the service's own SQL; what libraries tell about themselves stays out.

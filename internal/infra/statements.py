@@ -21,12 +21,19 @@ _UNBOUNDED_SQL = re.compile(
 )
 
 
+# The execution option of reads outside of transactions.
+STANDALONE = "groundwork_standalone"
+_WRITE = re.compile(r"\s*(?:insert|update|delete|replace)\b", re.IGNORECASE)
+
+
 class UnboundedWrite(Exception):
     """An UPDATE or DELETE without a WHERE: never meant, never sent."""
 
 
 class StatementWatch:
-    """Refuses an UPDATE or DELETE that names no rows; logs slow statements, without their values.
+    """Refuses what is never meant; logs slow statements, without their values.
+
+    Never meant is an UPDATE or DELETE that names no rows, and to write or lock among reads.
 
     Args:
         slow_ms: statements that take longer are logged; 0: none.
@@ -42,13 +49,15 @@ class StatementWatch:
 
     def _before(
         self,
-        _connection: Connection,
+        connection: Connection,
         _cursor: object,
         statement: str,
         _parameters: object,
         context: Any,  # noqa: ANN401 - SQLAlchemy's execution context has no public type
         _executemany: bool,  # noqa: FBT001
     ) -> None:
+        if connection.get_execution_options().get(STANDALONE):
+            _refuse_to_write(statement)
         if context.isupdate or context.isdelete:
             write: Update | Delete = context.compiled.statement
             unbounded = write.whereclause is None
@@ -71,3 +80,9 @@ class StatementWatch:
         if milliseconds > self._slow_ms:
             sql = " ".join(statement.split())
             _log.bind(ms=round(milliseconds, 1), sql=sql).warning("slow query")
+
+
+def _refuse_to_write(statement: str) -> None:
+    """A write would be committed at once, and a lock be gone before its row is here."""
+    if _WRITE.match(statement) or "FOR UPDATE" in statement:
+        raise RuntimeError("a reading session neither writes nor locks; use `begin`")

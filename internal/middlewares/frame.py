@@ -77,9 +77,10 @@ class FrameMiddleware:
             self._metrics.in_flight -= 1
             self._metrics.observe_request(method, template, status, seconds, trace_id)
         if self._write:
-            address = client[0] if client else ""
-            access = (time.time(), trace_id, method, template or "", status, seconds, size, address)
-            self._write(Access(*access))
+            now, address = time.time(), client[0] if client else ""
+            self._write(
+                Access(now, trace_id, method, template or "", status, seconds, size, address)
+            )
 
 
 def _trace_id(scope: Scope) -> str:

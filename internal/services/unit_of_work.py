@@ -23,10 +23,6 @@ class UnitOfWorkSession(Session):
     """The session of a unit of work: it stamps what it writes."""
 
 
-class ReadOnlySession(Session):
-    """The session of `read`: it cannot write by mistake."""
-
-
 class UnitOfWork:
     """Opens transactions: committed when the block ends, rolled back when it raises.
 
@@ -40,10 +36,7 @@ class UnitOfWork:
             engine, sync_session_class=UnitOfWorkSession, expire_on_commit=False
         )
         self._reading = async_sessionmaker(
-            standalone(engine),
-            sync_session_class=ReadOnlySession,
-            expire_on_commit=False,
-            autoflush=False,
+            standalone(engine), expire_on_commit=False, autoflush=False
         )
 
     @asynccontextmanager
@@ -70,11 +63,6 @@ class UnitOfWork:
 def after_commit(session: AsyncSession, work: AfterCommit) -> None:
     """Has something done once the session's unit of work is committed; it must not raise."""
     session.info[_AFTER_COMMIT].append(work)
-
-
-@event.listens_for(ReadOnlySession, "before_flush")
-def _refuse_to_write(*_: object) -> None:
-    raise RuntimeError("a reading session cannot write; use `begin`")
 
 
 @event.listens_for(UnitOfWorkSession, "before_flush")

@@ -162,3 +162,17 @@ async def test_a_reading_session_sends_no_statement_that_writes(
         with pytest.raises(RuntimeError, match="use `begin`"):
             await session.execute(statement)
     assert (await library.titles())["Emma"].pages == 474
+
+
+async def test_a_reading_session_flushes_no_object(library: Library) -> None:
+    await library.add(Book(title="Emma", pages=474))
+    async with library.unit_of_work.read() as session:
+        book = (await session.scalars(select(Book))).one()
+        book.pages = 1
+        with pytest.raises(RuntimeError, match="use `begin`"):
+            await session.commit()
+    async with library.unit_of_work.read() as session:
+        session.add(Book(id=7, title="Persuasion", pages=249))
+        with pytest.raises(RuntimeError, match="use `begin`"):
+            await session.flush()
+    assert {title: book.pages for title, book in (await library.titles()).items()} == {"Emma": 474}
