@@ -27,26 +27,34 @@ type Server = Callable[[int, int], tuple[list[str], dict[str, str]]]
 
 
 def measure(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:
-    return [_latency(folder), *_scaling(folder, database, redis)]
+    return [*_latencies(folder), *_scaling(folder, database, redis)]
 
 
-def _latency(folder: Path) -> Row:
-    port = free_port()
+def _latencies(folder: Path) -> list[Row]:
+    """At half of our highest rate; bare FastAPI at the same, for what client and machine add."""
+    port, bare_port = free_port(), free_port()
     command = python("-m", "tests.benchmarks.service")
     with running(command, embedded(folder, port), port, "/hello"):
-        highest = requests_per_second(Target(f"http://{HOST}:{port}/hello"))
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {int(CLIENT_CORE)})
-        try:
-            rounds = [_milliseconds(port, highest / 2) for _ in range(ROUNDS)]
-        finally:
-            os.sched_setaffinity(0, cores)
+        rate = requests_per_second(Target(f"http://{HOST}:{port}/hello")) / 2
+        ours = _percentiles("trivial JSON", port, rate, "below 3")
+    bare = python("-m", "tests.benchmarks.bare", str(bare_port))
+    with running(bare, environment(), bare_port, "/hello"):
+        return [ours, _percentiles("trivial JSON of bare FastAPI", bare_port, rate)]
+
+
+def _percentiles(what: str, port: int, rate: float, goal: str = "") -> Row:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(CLIENT_CORE)})
+    try:
+        rounds = [_milliseconds(port, rate) for _ in range(ROUNDS)]
+    finally:
+        os.sched_setaffinity(0, cores)
     p50, p99 = (statistics.median(column) for column in zip(*rounds, strict=True))
     return Row(
-        f"p99 of trivial JSON at {highest / 2:.0f} requests/s",
+        f"p99 of {what} at {rate:.0f} requests/s",
         f"{p99:.2f} ms",
         f"p50: {p50:.2f} ms",
-        "below 3",
+        goal,
         p99 / p50,
     )
 
