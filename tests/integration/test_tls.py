@@ -1,9 +1,12 @@
 """With TLS on, no byte of ours goes to a server that cannot prove its name."""
 
+import asyncio
+import gc
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+import uvloop
 from sqlalchemy import text
 
 from internal.config.settings import Settings
@@ -70,6 +73,27 @@ async def test_the_database_is_reached_over_tls(
         row = (await connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'"))).one()
         assert row[1].startswith("TLSv1.")
     assert migrate(settings) in (known_revisions(), [])
+
+
+async def aborted_clients(settings: Settings) -> int:
+    """How many left the server without a word, as it counted."""
+    async with open_database(settings) as engine, engine.connect() as connection:
+        row = await connection.execute(text("SHOW GLOBAL STATUS LIKE 'Aborted_clients'"))
+        return int(row.one()[1])
+
+
+def test_a_loop_ends_right_after_its_last_connection(
+    make_settings: MakeSettings, database_settings: dict[str, object]
+) -> None:
+    """One that waits for TLS's farewell cannot be closed: a clean stop would end in a traceback."""
+    settings = make_settings(**database_settings)
+    stranger = make_settings(**{**database_settings, "DB_PASSWORD": "wrong"})
+    left = asyncio.run(aborted_clients(settings), loop_factory=uvloop.new_event_loop)
+    for _ in range(10):
+        assert left == asyncio.run(aborted_clients(settings), loop_factory=uvloop.new_event_loop)
+        with pytest.raises(StartError, match=r"\(1045\)"):
+            asyncio.run(aborted_clients(stranger), loop_factory=uvloop.new_event_loop)
+    gc.collect()  # What was left open says so here and not in another test.
 
 
 async def refused(settings: Settings) -> list[str]:
