@@ -45,7 +45,10 @@ def _config(settings: Settings, sharing: Sharing) -> uvicorn.Config:
         http=cast(
             "type[asyncio.Protocol]",
             functools.partial(
-                BoundedHttpProtocol, settings.request_timeout_seconds, security_headers.HEADERS
+                BoundedHttpProtocol,
+                settings.request_timeout_seconds,
+                security_headers.HEADERS,
+                _count_refused,
             ),
         ),
         ws="none",
@@ -56,6 +59,11 @@ def _config(settings: Settings, sharing: Sharing) -> uvicorn.Config:
         proxy_headers=False,  # middlewares/client_address.py decides whom to believe
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
     )
+
+
+def _count_refused(app: Service, status: int, trace_id: str) -> None:
+    """As a request without a known method or route, which took no time."""
+    resources_of(app).metrics.observe_request("", None, status, 0, trace_id)
 
 
 def _serve(config: uvicorn.Config, sockets: list[socket.socket]) -> None:

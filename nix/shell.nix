@@ -3,9 +3,11 @@
   mkShell,
   git,
   gnumake,
+  haproxy,
   mariadb,
   mysql84,
   nixfmt-tree,
+  prometheus,
   python,
   redis,
   uv,
@@ -16,10 +18,12 @@ mkShell {
     python.devVenv
     git
     gnumake
+    haproxy
     # Before mariadb, which has a mysqld, too.
     mysql84
     mariadb
     nixfmt-tree
+    prometheus.cli # promtool
     redis
     uv
     wrk

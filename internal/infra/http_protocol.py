@@ -1,7 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with bounds on what a client may make us wait for and keep."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from loguru import logger
@@ -34,17 +34,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         timeout: seconds from the first wait for a request to the end of its headers, and from the
             reply to the end of a body that nobody has asked for.
         reply_headers: what the replies made here carry besides their own headers.
+        count_refused: is told the application, and the status and trace id of such a reply.
     """
 
     def __init__(
         self,
         timeout: float,
         reply_headers: Iterable[tuple[bytes, bytes]],
+        count_refused: Callable[[Any, int, str], None],
         **uvicorn_arguments: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**uvicorn_arguments)
         self._timeout = timeout
         self._reply_headers = reply_headers
+        self._count_refused = count_refused
         self._timer: asyncio.TimerHandle | None = None
         self._in_headers = True
         self._pending = 0  # bytes since the parser last came to the end of something
@@ -130,6 +133,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         trace_id = new_trace_id()
         if self._may_answer():
             self.transport.write(self._reply(error, trace_id))
+            self._count_refused(self.app, error.status, trace_id)
         self.transport.close()
         client = self.client[0] if self.client else ""
         _log.bind(trace_id=trace_id, status=error.status, client=client).warning(

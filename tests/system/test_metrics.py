@@ -1,5 +1,6 @@
 """Figures of several processes, whichever of them is scraped."""
 
+import socket
 from collections.abc import Generator
 from contextlib import ExitStack
 from os import kill
@@ -51,6 +52,19 @@ def test_counters_add_up_whoever_answers(service: Serving) -> None:
     assert figure(scraped(service), "db_pool_size") == 10 * WORKERS
     service.wait_for(lambda: figure(scraped(service), "scheduler_is_leader") == 1)
     service.wait_for(lambda: "\noutbox_lag_seconds{} " in scraped(service))
+
+
+def test_what_is_no_request_is_counted_too(service: Serving) -> None:
+    def refused() -> float:
+        labels = 'method="other",route="unmatched",status="400"'
+        return figure(scraped(service), "http_requests_total", labels)
+
+    before = refused()
+    for _ in range(2):
+        with socket.create_connection((HOST, service.port)) as connection:
+            connection.sendall(b"no request\r\n\r\n")
+            assert b" 400 Bad Request" in connection.recv(1024)
+    service.wait_for(lambda: refused() == before + 2)
 
 
 def test_open_connections_are_told_idle_ones_too(service: Serving) -> None:

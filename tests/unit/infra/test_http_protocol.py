@@ -37,6 +37,7 @@ class App:
 
     def __init__(self) -> None:
         self.has_read = asyncio.Event()
+        self.refused: list[tuple[int, str]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size = 0
@@ -92,6 +93,7 @@ class Client:
         assert headers[b"connection"] == b"close"
         assert headers[b"x-frame-options"] == b"DENY"
         assert headers[b"x-trace-id"].decode() == body["trace_id"]
+        assert self.app.refused == [(status, body["trace_id"])]
         assert re.fullmatch("[0-9a-f]{32}", body["trace_id"])
         assert await self.rest() == b""
         return str(body["trace_id"])
@@ -101,7 +103,7 @@ class Client:
 async def connected(seconds: float = LONG) -> AsyncGenerator[Client]:
     """A client of a server that speaks our protocol."""
     app = App()
-    config = Config(app, log_config=None, access_log=False, lifespan="off")
+    config = Config(app, log_config=None, access_log=False, lifespan="off", proxy_headers=False)
     config.load()
     state = ServerState()
     state.default_headers = [(b"date", b"today")]
@@ -109,6 +111,7 @@ async def connected(seconds: float = LONG) -> AsyncGenerator[Client]:
         BoundedHttpProtocol,
         seconds,
         [(b"x-frame-options", b"DENY")],
+        lambda app, status, trace_id: app.refused.append((status, trace_id)),
         config=config,
         server_state=state,
         app_state={},
