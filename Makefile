@@ -62,7 +62,7 @@ services: $(ENVIRONMENT) ## start a database and a Redis with throw-away data; p
 	$(BIN)python -m tests.services
 
 .PHONY: bench
-bench: $(ENVIRONMENT) ## measure against bare FastAPI; needs wrk
+bench: $(ENVIRONMENT) ## measure against bare FastAPI; needs wrk, MariaDB, Redis and two cores
 	$(BIN)python -m tests.benchmarks
 
 .PHONY: image

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 type Labels = tuple[str, ...]
+type Exemplar = tuple[str, float, float]  # trace id, seconds, Unix time
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"  # the route of paths that are none of ours
@@ -77,16 +78,20 @@ FAMILIES: Mapping[str, Family] = {
 
 
 class Series:
-    """The figures of one set of label values; of a histogram: its buckets, +Inf, and the sum.
-
-    Exemplars by bucket: trace id, seconds, Unix time.
-    """
+    """The figures of one set of label values; of a histogram: its buckets, +Inf, and the sum."""
 
     __slots__ = ("exemplars", "figures")
 
     def __init__(self, size: int) -> None:
         self.figures: list[float] = [0] * size
-        self.exemplars: dict[int, tuple[str, float, float]] = {}
+        self.exemplars: dict[int, Exemplar] = {}
+
+    def keep_newer(self, exemplars: Mapping[int, Exemplar]) -> None:
+        """Prometheus refuses one that is older than what it has."""
+        for bucket, exemplar in exemplars.items():
+            held = self.exemplars.get(bucket)
+            if held is None or held[2] < exemplar[2]:
+                self.exemplars[bucket] = exemplar
 
 
 class Figures:
@@ -110,7 +115,7 @@ class Figures:
             for labels, series in family.items():
                 mine = self.series(name, labels)
                 mine.figures[:] = map(sum, zip(mine.figures, series.figures, strict=True))
-                mine.exemplars.update(series.exemplars)
+                mine.keep_newer(series.exemplars)
 
     def dump(self) -> list[Any]:
         """As JSON can hold it."""

@@ -105,6 +105,10 @@ class SharedLimits:
         self.windows = _windows(self._items)
         pool: Any = redis.connection_pool  # the library's types know no pool
         storage = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)
+        # By this client and not one that the library makes: its commands are counted and traced.
+        bridge: Any = storage.bridge
+        bridge.connection_getter = lambda _readonly: redis
+        bridge.register_scripts()
         self._strategy = FixedWindowRateLimiter(storage)
         self._complained_at = -math.inf
         self.failures = 0

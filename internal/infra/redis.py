@@ -94,6 +94,19 @@ async def open_redis(settings: Settings, metrics: Metrics | None = None) -> Asyn
 
 
 def _count_commands(client: Redis, metrics: Metrics) -> None:
+    """Also those of its pipelines, when they are queued."""
+    pipeline = client.pipeline
+
+    def pipeline_counted(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as Redis has it
+        pipe = pipeline(*args, **options)
+        _count_executed(pipe, metrics)
+        return pipe
+
+    _count_executed(client, metrics)
+    client.pipeline = pipeline_counted  # type: ignore[method-assign]
+
+
+def _count_executed(client: Redis, metrics: Metrics) -> None:
     execute = client.execute_command
 
     def execute_counted(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as Redis has it

@@ -3,25 +3,20 @@
 import asyncio
 import time
 
-from fastapi import APIRouter, Request, Response
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi import APIRouter
 
 from internal import app, server
 from internal.config.load_config import load_config
 from internal.config.settings import Settings
 from internal.controllers.dependencies import ResourcesDep
-from internal.controllers.doors import LimitedPublicRoute, UserCaller
-from internal.controllers.once import create_once
+from internal.controllers.doors import LimitedPublicRoute
 from internal.core.envelope import Envelope
 from internal.dao.users import UserDAO
 from internal.infra.metrics_sharing import Sharing
-from internal.schemas.audit import AuditEventView, NewAuditEvent
 from internal.schemas.users import UserView
-from internal.services import audit
 from tests.benchmarks.shapes import Thing
 
 public = APIRouter(route_class=LimitedPublicRoute)
-router = APIRouter()
 
 
 @public.get("/hello")
@@ -50,21 +45,8 @@ async def longest_stall(seconds: float) -> Envelope[float]:
     return Envelope(data=longest * 1000)
 
 
-@router.post("/audit-events", status_code=201, response_model=Envelope[AuditEventView])
-async def report(body: NewAuditEvent, request: Request, caller: UserCaller) -> Response:
-    """What `/v1/internal/audit-events` does, for a token instead of a signature."""
-
-    async def work(session: AsyncSession) -> AuditEventView:
-        target = (body.object_type, body.object_id)
-        return AuditEventView.of(
-            await audit.record(session, caller, body.action, target, body.details)
-        )
-
-    return await create_once(request, caller, None, work)
-
-
 def create_app(settings: Settings, *, sharing: Sharing) -> app.Service:
-    return app.create_app(settings, (*app.ROUTERS, public, router), sharing=sharing)
+    return app.create_app(settings, (*app.ROUTERS, public), sharing=sharing)
 
 
 if __name__ == "__main__":

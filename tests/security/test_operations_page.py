@@ -12,7 +12,10 @@ from internal.controllers.doors import OPERATOR_COOKIE
 from internal.controllers.ops.assets import digest_of
 from internal.core.caller import OPERATOR
 from internal.core.clock import utc_now
+from internal.dao.leases import LeaseDAO
+from internal.infra.build import build_info
 from internal.schemas.users import UserChange
+from internal.services.scheduling import LEASE
 from internal.services.sessions import OPERATOR_HOURS
 from tests.security.accounts import PASSWORD, Replica, bearer, make_job
 from tests.security.clock import Clock
@@ -76,6 +79,50 @@ async def test_it_shows_the_pools_of_this_process(service: Replica) -> None:
         ("redis", settings.redis_pool_size),
     ):
         assert re.search(rf'<th scope="row">{name}</th><td>\d+</td><td>{size}</td>', text)
+
+
+async def test_it_shows_health_version_queues_and_who_leads(service: Replica) -> None:
+    headers = await login(service)
+    await dead_job(service)
+    async with service.services.unit_of_work.begin() as session:
+        await LeaseDAO(session).insert(LEASE, "the-leader", timedelta(hours=1))
+    text = " ".join(re.sub(r"<[^>]*>", " ", (await see(service, headers)).text).split())
+    for shown in (
+        f"Version {build_info().version}",
+        *("database ok", "redis ok", "server ok"),
+        "Outbox lag, seconds: ",
+        "Scheduler&#39;s leader: the-leader",
+        "default dead 1",
+        "Dead jobs (1)",
+    ):
+        assert shown in text
+
+
+async def test_it_plots_what_this_replica_has_served_and_says_that_it_is_this_one_alone(
+    service: Replica,
+) -> None:
+    headers = await login(service)
+    nothing = (await see(service, headers)).text
+    assert "<polyline" not in nothing
+    history = service.resources.history
+    assert history is not None
+    history.sample()
+    for _ in range(2):
+        await service.http.get("/livez")
+        history.sample()
+    text = (await see(service, headers)).text
+    assert "Figures of this replica alone, all its processes: 1" in text
+    assert text.count("<polyline") == 2
+    assert re.search(r"Requests a second: newest [\d.]+, highest [\d.]+<", text)
+    assert re.search(r"milliseconds at most: newest [\d.]+, highest [\d.]+<", text)
+    assert "<bdi>GET /livez</bdi></td><td>2</td>" in text
+
+
+async def test_where_nothing_is_counted_it_says_so(serve: Serve) -> None:
+    async with serve(METRICS_ENABLED=False) as service:
+        text = (await see(service, await login(service))).text
+    assert "METRICS_ENABLED is off: nothing is counted." in text
+    assert "Figures of one process of this replica alone" in text
 
 
 async def test_the_cookie_is_sent_to_the_page_alone_and_no_script_reads_it(

@@ -1,6 +1,7 @@
 """Figures of several processes, whichever of them is scraped."""
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from os import kill
 from pathlib import Path
 from signal import Signals
@@ -16,6 +17,7 @@ WORKERS = 2
 CLOSE = {"Connection": "close"}
 ROUTE = "/number/{number}"
 REQUESTS = 40
+OPEN = 10
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,17 @@ def test_counters_add_up_whoever_answers(service: Serving) -> None:
     assert figure(scraped(service), "db_pool_size") == 10 * WORKERS
     service.wait_for(lambda: figure(scraped(service), "scheduler_is_leader") == 1)
     service.wait_for(lambda: "\noutbox_lag_seconds{} " in scraped(service))
+
+
+def test_open_connections_are_told_idle_ones_too(service: Serving) -> None:
+    def connections() -> float:
+        return figure(scraped(service), "http_connections_open")
+
+    with ExitStack() as stack:
+        for _ in range(OPEN):
+            stack.enter_context(service.connect())
+        service.wait_for(lambda: connections() >= OPEN + 1)  # and the scrape's own
+    service.wait_for(lambda: connections() <= OPEN)
 
 
 def test_totals_do_not_fall_while_workers_are_killed_and_replaced(service: Serving) -> None:

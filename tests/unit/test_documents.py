@@ -7,6 +7,7 @@ import pytest
 
 from internal.config.settings import KEYS
 from internal.core.errors import ServiceError
+from internal.infra.metrics import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -78,6 +79,18 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
         if word.startswith(families)
     }
     assert {word.removesuffix("_FILE") for word in named} <= set(KEYS)
+
+
+def test_the_page_on_metrics_has_every_one_with_its_labels() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    table = page.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    found = re.findall(r"^\| (`.+?`) \| ([\w, ]*)\|", table, re.MULTILINE)
+    told = {
+        name: tuple(re.findall(r"\w+", labels))
+        for names, labels in found
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    assert told == {name: family.labels for name, family in FAMILIES.items()}
 
 
 def family(kind: type[ServiceError]) -> set[type[ServiceError]]:

@@ -71,9 +71,21 @@ def test_the_page_has_no_code_that_is_not_used() -> None:
     )
 
 
-def test_what_the_page_makes_passes_the_linter(followed: Path) -> None:
+def test_what_the_page_makes_passes_the_linters(followed: Path) -> None:
     run(followed, "-m", "ruff", "check", "--no-cache", ".")
     run(followed, "-m", "ruff", "format", "--no-cache", "--check", ".")
+    run(followed, "-m", "mypy", *(block["path"] for block in BLOCK.finditer(page())))
+    run(followed, "-c", "from importlinter.cli import lint_imports_command as lint; lint()")
+
+
+def test_what_the_page_makes_migrates_the_database_here(followed: Path) -> None:
+    told = run(followed, "-m", "internal", "migrate")
+    (applied,) = re.findall(r"^applied: (.+)$", told, re.MULTILINE)
+    assert applied.split(", ")[-2:] == [
+        block["path"].rpartition("/")[2][:4]
+        for block in BLOCK.finditer(page())
+        if "/versions/" in block["path"]
+    ]
 
 
 def test_what_the_page_makes_passes_its_own_tests_and_those_of_every_route(followed: Path) -> None:

@@ -3,7 +3,7 @@
 In promtool's notation, a value a step: `a+bxn` is a, then n more, b larger each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 type Series = Mapping[str, str]
@@ -117,7 +117,12 @@ CASES: Mapping[str, Case] = {
         minutes=6 * HOUR,
     ),
     "TrafficGone": Case(
-        fires={requests(200): "0+600x60 36000x60", requests(500): "0x121"},
+        # Somebody looks at the operations page meanwhile.
+        fires={
+            requests(200): "0+600x60 36000x60",
+            requests(500): "0x121",
+            requests(200, "/ops"): "0+6x{n}",
+        },
         quiet={requests(200): "0x121", requests(500): "0x121"},  # there never was any
         minutes=90,
     ),
@@ -160,6 +165,27 @@ CASES: Mapping[str, Case] = {
         fires={UP: ""},
         quiet={UP: "0x5 1x{n}"},
     ),
+}
+
+# Each pair of windows by itself: the other one does not see it yet, or not as much as it asks for.
+ONE_PAIR_OF_WINDOWS: Sequence[tuple[str, Series, int]] = (
+    ("ErrorBudgetBurnsFast", share("errors", (6 * HOUR, 0), (20, 0.06)), 6 * HOUR + 20),
+    ("ErrorBudgetBurnsFast", share("errors", (6 * HOUR, 0.008)), 6 * HOUR),
+    ("LatencyBudgetBurnsFast", share("slow", (6 * HOUR, 0), (20, 0.6)), 6 * HOUR + 20),
+    ("LatencyBudgetBurnsFast", share("slow", (6 * HOUR, 0.08)), 6 * HOUR),
+)
+
+# Bad in the short window, and too short to matter in the long one.
+BURSTS: Mapping[str, Series] = {
+    "ErrorBudgetBurnsFast": share("errors", (6 * HOUR, 0), (5, 0.1), (10, 0)),
+    "LatencyBudgetBurnsFast": share("slow", (6 * HOUR, 0), (5, 1.0), (10, 0)),
+}
+BURST_SEEN_AT = 6 * HOUR + 8
+
+# Nobody asks the replicas that were started anew, which so tell of no requests at all.
+TRAFFIC_GONE_AND_RESTARTED: Series = {
+    requests(200): "0+600x60 36000x5 stale",
+    requests(500): "0x65 stale",
 }
 
 

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.deploy.alert_cases import CASES, HOUR, Series, series
+from tests.unit.deploy.alert_cases import (
+    BURST_SEEN_AT,
+    BURSTS,
+    CASES,
+    HOUR,
+    ONE_PAIR_OF_WINDOWS,
+    TRAFFIC_GONE_AND_RESTARTED,
+    Series,
+    series,
+)
 from tests.unit.deploy.promtool import PROMETHEUS, ROOT, RULES, metrics_in, run_promtool, told
 
 GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
@@ -71,6 +80,22 @@ def test_an_alert_fires(tmp_path: Path, alert: str) -> None:
 def test_an_alert_does_not_fire_at_what_is_nearly_as_bad(tmp_path: Path, alert: str) -> None:
     case = CASES[alert]
     expect(tmp_path, case.quiet, case.minutes + 45, set(), step=case.step, among=alert)
+
+
+@pytest.mark.parametrize(("alert", "given", "minutes"), ONE_PAIR_OF_WINDOWS)
+def test_a_budget_that_burns_fires_by_each_pair_of_windows(
+    tmp_path: Path, alert: str, given: Series, minutes: int
+) -> None:
+    expect(tmp_path, given, minutes, {alert}, among=alert)
+
+
+@pytest.mark.parametrize("alert", BURSTS)
+def test_a_burst_that_hardly_touches_the_budget_calls_nobody(tmp_path: Path, alert: str) -> None:
+    expect(tmp_path, BURSTS[alert], BURST_SEEN_AT, set(), among=alert)
+
+
+def test_traffic_that_is_gone_is_told_of_replicas_that_were_restarted_too(tmp_path: Path) -> None:
+    expect(tmp_path, TRAFFIC_GONE_AND_RESTARTED, 90, {"TrafficGone"})
 
 
 @pytest.mark.parametrize("alert", ALERTS)

@@ -8,6 +8,7 @@ import pytest
 from pymysql.err import OperationalError as PyMySQLError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from internal.core.errors import StartError
 from internal.infra.database import (
@@ -19,6 +20,7 @@ from internal.infra.database import (
     explain,
     open_database,
 )
+from internal.infra.metrics import Metrics
 from tests.conftest import MakeSettings
 from tests.unit.config.folder import PROD
 from tests.unit.infra.log import Log, logging_of
@@ -124,6 +126,34 @@ async def test_the_pool_is_the_configured_one_and_asks_before_it_hands_out(
     assert (pool.size(), pool._max_overflow, pool._timeout) == (3, 4, 5)  # type: ignore[attr-defined]
     assert (pool._recycle, pool._pre_ping) == (6, True)
     await engine.dispose()
+
+
+async def test_the_pool_tells_what_is_in_use_what_is_beyond_its_size_and_how_long_one_waited(
+    make_settings: MakeSettings,
+) -> None:
+    metrics = Metrics()
+
+    def told() -> tuple[float, ...]:
+        families = metrics.snapshot().families
+        gauges = ("db_pool_size", "db_pool_checked_out", "db_pool_overflow")
+        return tuple(families[name][()].figures[0] for name in gauges)
+
+    def waits() -> tuple[float, float]:
+        *buckets, seconds = metrics.snapshot().families["db_pool_wait_seconds"][()].figures
+        return sum(buckets), seconds
+
+    settings = make_settings(DB_POOL_SIZE=1, DB_MAX_OVERFLOW=1, DB_POOL_TIMEOUT=1)
+    async with open_database(settings, metrics) as engine:
+        assert told() == (1, 0, 0)
+        before, _ = waits()
+        async with engine.connect(), engine.connect():
+            assert told() == (1, 2, 1)
+            with pytest.raises(PoolTimeoutError):
+                await engine.connect()
+        count, seconds = waits()
+        assert count == before + 3
+        assert seconds >= 1  # that of who waited in vain counts, too
+        assert told()[1] == 0
 
 
 async def test_the_probe_has_one_connection_of_its_own(make_settings: MakeSettings) -> None:

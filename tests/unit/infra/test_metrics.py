@@ -155,6 +155,19 @@ def test_openmetrics_has_the_trace_of_a_request_in_every_bucket() -> None:
     assert before - 1 <= float(exemplar.timestamp) <= time.time() + 1
 
 
+@pytest.mark.parametrize("newer_is_first", [True, False])
+def test_of_several_processes_exemplars_the_newest_is_told(*, newer_is_first: bool) -> None:
+    older, newer = Metrics(), Metrics()
+    for metrics, trace_id in ((older, "1" * 32), (newer, TRACE_ID)):
+        metrics.observe_request("GET", "/a", 200, 0.3, trace_id)
+    both = Figures()
+    for metrics in (newer, older) if newer_is_first else (older, newer):
+        both.add(metrics.snapshot())
+    text = exposition(both, is_open=True)
+    assert f'# {{trace_id="{TRACE_ID}"}}' in text
+    assert "1" * 32 not in text
+
+
 @pytest.mark.parametrize("accept", ["", "*/*", "text/plain;version=0.0.4", "nonsense;;=,"])
 def test_whoever_does_not_ask_for_openmetrics_gets_text(accept: str) -> None:
     text, media_type = scrape(used_metrics(), accept)

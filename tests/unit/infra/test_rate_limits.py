@@ -10,8 +10,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from internal.infra import rate_limits
+from internal.infra.metrics import Metrics
 from internal.infra.rate_limits import FixedWindow, LocalLimits, Quota, SharedLimits
-from internal.infra.redis import create_client
+from internal.infra.redis import create_client, open_redis
 from tests import servers
 from tests.conftest import MakeSettings
 from tests.unit.infra.log import Log
@@ -320,3 +321,11 @@ async def test_a_real_redis_that_is_gone_lets_requests_pass(
         finally:
             redis_server.start()
         assert len(await limits.hit("203.0.113.9")) == 1
+
+
+async def test_what_shared_limits_send_to_redis_is_counted(make_settings: MakeSettings) -> None:
+    metrics = Metrics()
+    async with open_redis(make_settings(), metrics) as client:
+        await SharedLimits("1/minute", client).hit("ada")
+    counted = metrics.snapshot().families["redis_commands_total"]
+    assert {("EVALSHA",), ("GET",), ("TTL",)} <= counted.keys()

@@ -11,6 +11,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from internal.core.errors import StartError
 from internal.infra import redis as redis_module
+from internal.infra.metrics import Metrics
 from internal.infra.redis import create_client, open_redis
 from tests.conftest import MakeSettings
 from tests.unit.infra.log import Log
@@ -42,6 +43,24 @@ async def test_the_twin_runs_lua_scripts(make_settings: MakeSettings) -> None:
         assert (await script(keys=["count"], args=[60]))[0] == 2
         with pytest.raises(ResponseError):
             await client.eval("return redis.call('NO SUCH COMMAND')", 0)
+
+
+async def test_commands_are_counted_by_their_names_those_of_a_pipeline_too(
+    make_settings: MakeSettings,
+) -> None:
+    metrics = Metrics()
+    async with open_redis(make_settings(), metrics) as client:
+        await client.set("key", "1")
+        async with client.pipeline() as both:
+            both.incr("key")
+            both.expire("key", 60)
+            assert await both.execute() == [2, True]
+        assert await client.get("key") == "2"
+    counted = metrics.snapshot().families["redis_commands_total"]
+    names = ("PING", "SET", "INCRBY", "EXPIRE", "GET")  # INCR is INCRBY to the client
+    assert {labels: series.figures for labels, series in counted.items()} == {
+        (name,): [1] for name in names
+    }
 
 
 async def test_two_twins_in_a_process_share_nothing(make_settings: MakeSettings) -> None:
