@@ -13,6 +13,7 @@ from pymysql.connections import MAX_PACKET_LEN
 from pymysql.constants import CLIENT, COMMAND, CR
 
 PING_AFTER_SECONDS = 1.0
+ROLLBACK_SECONDS = 5.0
 QUIT = b"\x01\x00\x00\x00" + bytes([COMMAND.COM_QUIT])  # a packet: its length, number, command
 
 
@@ -79,9 +80,19 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql is untyp
             await super().ping(reconnect)
 
     async def rollback(self) -> None:
-        """Nothing where none was begun. Without autocommit any statement may have begun one."""
-        if self.get_transaction_status() or not self.get_autocommit():
-            await super().rollback()
+        """Nothing where none was begun. Without autocommit any statement may have begun one.
+
+        SQLAlchemy lets nobody cancel it: work that is given up would wait as long as a server is
+        frozen. One that is closed instead comes to the same.
+        """
+        if not self.get_transaction_status() and self.get_autocommit():
+            return
+        try:
+            async with asyncio.timeout(ROLLBACK_SECONDS):
+                await super().rollback()
+        except TimeoutError:
+            self.close()
+            raise aiomysql.OperationalError(CR.CR_SERVER_LOST, "no answer to ROLLBACK") from None
 
     async def ensure_closed(self) -> None:
         """Tells the server, and waits for nothing it would say."""
