@@ -10,7 +10,9 @@ def serve(
 ) -> None:
     """Serve the API until SIGTERM or SIGINT. With APP_ENV=local, migrate first."""
     from internal.infra.quick_start import begin_start
+    from internal.infra.stop_signals import exit_cleanly_on_signals
 
+    exit_cleanly_on_signals()  # until the server takes them over
     begin_start()
     from internal.cli.loading import settings_with_logging
     from internal.config.settings import AppEnv

@@ -12,6 +12,7 @@ from sqlalchemy import (
     URL,
     Connection,
     Engine,
+    ExceptionContext,
     event,
     text,
 )
@@ -102,6 +103,7 @@ def create_engine(settings: Settings, metrics: Metrics | None = None) -> AsyncEn
     if settings.db_type == "mysql":
         event.listen(engine.sync_engine, "connect", _commit_each_statement)
         event.listen(engine.sync_engine, "begin", _begins_with("BEGIN"))
+        event.listen(engine.sync_engine, "handle_error", _end_with_the_transaction)
     if metrics is not None:
         _count_connections(engine.pool, metrics)
     return engine
@@ -119,6 +121,17 @@ def standalone(engine: AsyncEngine) -> AsyncEngine:
 def _commit_each_statement(connection: Any, _record: object) -> None:  # noqa: ANN401 - see below
     """Where no transaction was begun."""
     connection.autocommit(True)
+
+
+def _end_with_the_transaction(context: ExceptionContext) -> None:
+    """The loser of a deadlock has no transaction any more: what it sent next would be committed.
+
+    As on a connection that broke, nothing more can be done on this one but to roll back.
+    """
+    error = context.original_exception
+    if isinstance(error, Exception) and error.args[:1] == (_DEADLOCK,):
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
 
 
 def _begins_with(statement: str) -> Callable[[Connection], None]:
@@ -257,6 +270,7 @@ def is_away(error: Exception) -> bool:
     return number < _FIRST_SERVER_ERROR or number in _CLIENT_ERRORS or number in _NOT_NOW
 
 
+_DEADLOCK = 1213
 _FIRST_SERVER_ERROR = 1000
 _CLIENT_ERRORS = range(2000, 3000)  # no connection, or one that broke
 _NOT_NOW = frozenset(
@@ -266,7 +280,7 @@ _NOT_NOW = frozenset(
         *(1044, 1045, 1049, 1129, 1130, 1698),  # it does not let us in
         *(1053, 1317, 1927),  # it stops, or somebody has ended this statement or connection
         *(1158, 1159, 1160, 1161),  # the network
-        *(1205, 1213, 1969, 3024),  # a lock or a deadlock, or it took too long
+        *(1205, _DEADLOCK, 1969, 3024),  # a lock or a deadlock, or it took too long
         *(1290, 1792, 1836),  # it is read-only, as after a fail-over
     }
 )

@@ -2,8 +2,10 @@
 
 import gc
 import sys
+import warnings
 
 from pydantic import BaseModel
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 
 def begin_start() -> None:
@@ -16,6 +18,8 @@ def begin_start() -> None:
     """
     gc.disable()
     BaseModel.model_config["defer_build"] = True
+    # FastAPI silences it where it makes its models of bodies, and is not there when they are built.
+    warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
     sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type] # Python's "not there"
     leave_metrics_sdk()
 

@@ -13,17 +13,20 @@ from sqlalchemy import Connection, Delete, Engine, Update, event
 
 _log = logger.bind(logger="database")
 
+_COMMENTS = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*+"
 _UNBOUNDED_SQL = re.compile(
-    r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"  # comments
-    r"(?:with\b.*?\)\s*)?"
-    r"(?:update|delete)\b(?!.*\bwhere\b)",
+    _COMMENTS + r"(?:with\b.*?\)\s*)?" + r"(?:update|delete)\b(?!.*\bwhere\b)",
     re.IGNORECASE | re.DOTALL,
 )
 
-
 # The execution option of reads outside of transactions.
 STANDALONE = "groundwork_standalone"
-_WRITE = re.compile(r"\s*(?:insert|update|delete|replace)\b", re.IGNORECASE)
+_READ = re.compile(
+    _COMMENTS + r"\(*(?:select|show|explain|describe|pragma"
+    r"|with\b(?!.*?\)\s*(?:insert|update|delete|replace)\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_LOCKS = ("FOR UPDATE", "FOR SHARE", "LOCK IN SHARE MODE")
 
 
 class UnboundedWrite(Exception):
@@ -84,5 +87,6 @@ class StatementWatch:
 
 def _refuse_to_write(statement: str) -> None:
     """A write would be committed at once, and a lock be gone before its row is here."""
-    if _WRITE.match(statement) or "FOR UPDATE" in statement:
+    upper = statement.upper()
+    if not _READ.match(statement) or any(lock in upper for lock in _LOCKS):
         raise RuntimeError("a reading session neither writes nor locks; use `begin`")

@@ -46,12 +46,19 @@ class UnitOfWork:
         Args:
             actor_id: on whose behalf rows are written; None for the service itself.
         """
-        async with self._sessions.begin() as session:
-            after_commit: list[AfterCommit] = []
-            session.info.update({_IDS: self._ids, _ACTOR: actor_id, _AFTER_COMMIT: after_commit})
-            yield session
-        for work in after_commit:
-            await work()
+        after_commit: list[AfterCommit] = []
+        may_be_committed = False
+        try:
+            async with self._sessions.begin() as session:
+                session.info.update(
+                    {_IDS: self._ids, _ACTOR: actor_id, _AFTER_COMMIT: after_commit}
+                )
+                yield session
+                may_be_committed = True  # from here on: nobody knows where no answer came
+        finally:
+            if may_be_committed:
+                for work in after_commit:
+                    await work()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
@@ -61,7 +68,10 @@ class UnitOfWork:
 
 
 def after_commit(session: AsyncSession, work: AfterCommit) -> None:
-    """Has something done once the session's unit of work is committed; it must not raise."""
+    """Has something done once the session's unit of work is committed; it must not raise.
+
+    Also where the commit was begun and cut off, or failed: it may have been carried out.
+    """
     session.info[_AFTER_COMMIT].append(work)
 
 

@@ -5,13 +5,18 @@ from collections.abc import Callable, Generator
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from internal.controllers.dependencies import ResourcesDep
 from internal.core.envelope import Envelope
+from internal.core.snowflake import Snowflake
+from internal.infra import aiomysql_connection
 from internal.infra.database import connect_args, database_url, engine_options, open_database
 from internal.infra.redis import open_redis
 from internal.migrations.runner import migrate
+from internal.services.unit_of_work import UnitOfWork
 from tests.conftest import MakeSettings
 from tests.servers import DatabaseServer, Redis
 from tests.unit.http.serving import public_router, serving
@@ -121,3 +126,34 @@ async def test_every_pooled_connection_of_redis_is_good_after_a_restart(
             mortal_redis.kill()
             mortal_redis.start()
         assert await client.ping()
+
+
+async def test_work_that_is_given_up_does_not_wait_for_a_database_that_is_frozen(
+    make_settings: MakeSettings, mortal_database: DatabaseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the transaction open, and no statement that would be cancelled with it."""
+    monkeypatch.setattr(aiomysql_connection, "ROLLBACK_SECONDS", 0.1)
+    async with open_database(make_settings(**mortal_database.environment())) as engine:
+        is_in_transaction = asyncio.Event()
+
+        async def work() -> None:
+            async with UnitOfWork(engine, Snowflake(1)).begin() as session:
+                await session.execute(text("SELECT 1"))
+                is_in_transaction.set()
+                await asyncio.Event().wait()
+
+        working = asyncio.create_task(work())
+        await is_in_transaction.wait()
+        mortal_database.freeze()
+        try:
+            working.cancel()
+            done, _ = await asyncio.wait({working}, timeout=60)
+            assert done
+        finally:
+            mortal_database.thaw()
+        with pytest.raises((OperationalError, asyncio.CancelledError)):
+            await working
+        assert isinstance(engine.pool, QueuePool)
+        assert engine.pool.checkedout() == 0
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1

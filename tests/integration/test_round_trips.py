@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 import pytest
-from sqlalchemy import column, select, table, text
+from sqlalchemy import Executable, column, insert, literal, select, table, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from internal.config.settings import Settings
@@ -120,14 +120,47 @@ async def test_a_probe_leaves_nothing_open_that_a_migration_would_wait_for(
         await probe.dispose()
 
 
-async def test_a_row_is_not_locked_where_no_transaction_would_keep_it_so(
-    uow: UnitOfWork, engine: AsyncEngine
+ROWS = table("never_there", column("id"))
+FOUND = select(ROWS.c.id).cte("found")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(ROWS).with_for_update(),
+        select(ROWS).with_for_update(read=True),
+        text("select id from never_there for update"),
+        text("SELECT id FROM never_there LOCK IN SHARE MODE"),
+        insert(ROWS).values(id=1),
+        update(ROWS).where(ROWS.c.id.in_(select(FOUND.c.id))).values(id=1),
+        text("/* why */ -- and why\n UPDATE never_there SET id = 1 WHERE id = 2"),
+        text("WITH found AS (SELECT 1) DELETE FROM never_there WHERE id = 1"),
+        text("TRUNCATE TABLE never_there"),
+        text("BEGIN"),
+    ],
+    ids=str,
+)
+async def test_nothing_is_written_or_locked_where_no_transaction_would_keep_it_so(
+    uow: UnitOfWork, statement: Executable
 ) -> None:
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE lockable (id INT)"))
     async with uow.read() as session:
         with pytest.raises(RuntimeError, match="use `begin`"):
-            await session.execute(select(table("lockable", column("id"))).with_for_update())
+            await session.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(select(literal(1).label("one")).cte("found").c.one),
+        text(" (SELECT 1) UNION (SELECT 1)"),
+        text("-- why\nSELECT 1 -- WHERE"),
+        text("/* a *//* b *//* c */ SELECT 1"),
+    ],
+    ids=str,
+)
+async def test_whatever_reads_is_let_through(uow: UnitOfWork, statement: Executable) -> None:
+    async with uow.read() as session:
+        assert await session.scalar(statement) == 1
 
 
 async def is_in_transaction(connection: AsyncConnection) -> bool:

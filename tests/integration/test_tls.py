@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import socket
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from sqlalchemy import text
 
 from internal.config.settings import Settings
 from internal.core.errors import StartError
-from internal.infra.database import open_database
+from internal.infra.aiomysql_connection import Connection
+from internal.infra.database import create_engine, open_database
 from internal.infra.redis import REDIS_AWAY, create_client, open_redis
 from internal.migrations import known_revisions
 from internal.migrations.runner import migrate
@@ -94,6 +97,52 @@ def test_a_loop_ends_right_after_its_last_connection(
         with pytest.raises(StartError, match=r"\(1045\)"):
             asyncio.run(aborted_clients(stranger), loop_factory=uvloop.new_event_loop)
     gc.collect()  # What was left open says so here and not in another test.
+
+
+async def test_a_connection_that_is_given_up_when_tls_begins_closes_no_other(
+    make_settings: MakeSettings,
+    database_settings: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its descriptor would be closed twice: the second time it is whoever's has it by then."""
+    engine = create_engine(make_settings(**database_settings))
+    write_packet = Connection.write_packet
+
+    def ask_for_tls_and_give_up(connection: Connection, packet: bytes) -> None:
+        write_packet(connection, packet)
+        asyncio.get_running_loop().call_soon(connecting.cancel)
+
+    monkeypatch.setattr(Connection, "write_packet", ask_for_tls_and_give_up)
+    connecting = asyncio.ensure_future(engine.connect().start())
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    await engine.dispose()
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(10)]
+    gc.collect()
+    for other in others:
+        os.close(other)
+
+
+async def test_what_a_server_sends_before_tls_is_no_answer(
+    make_settings: MakeSettings,
+    database_settings: dict[str, object],
+    tls_database: DatabaseServer,
+) -> None:
+    """An attacker in between could say that we are let in, and answer what we have not asked."""
+    welcome = b"\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00"
+    with socket.create_connection((HOST, tls_database.port)) as greeted:
+        greeting = greeted.recv(1024)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting + welcome)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, HOST, 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(StartError, match="more than its greeting before TLS"):
+            async with open_database(make_settings(**{**database_settings, "DB_PORT": port})):
+                pass
 
 
 async def refused(settings: Settings) -> list[str]:

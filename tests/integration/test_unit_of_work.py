@@ -1,10 +1,11 @@
 """One transaction a piece of work: all of it, or nothing."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from internal.core.snowflake import IdsUnavailable, Snowflake
@@ -107,3 +108,49 @@ async def do_after_commit_and_raise(uow: UnitOfWork, work: AfterCommit) -> None:
     async with uow.begin() as session:
         after_commit(session, work)
         raise LookupError
+
+
+async def test_what_is_to_be_done_after_a_commit_is_done_where_nobody_knows_whether_it_was(
+    uow: UnitOfWork,
+) -> None:
+    """A cache would go on with the row as it was."""
+    done: list[str] = []
+
+    async def forget() -> None:
+        done.append("forgotten")
+
+    async def write() -> None:
+        async with uow.begin() as session:
+            session.add(Note(title="t", slug="mine"))
+            after_commit(session, forget)
+            await session.flush()
+            asyncio.get_running_loop().call_soon(writing.cancel)  # while the server commits
+
+    writing = asyncio.create_task(write())
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert done == ["forgotten"]
+
+
+async def test_the_loser_of_a_deadlock_commits_nothing_more(uow: UnitOfWork) -> None:
+    """Its transaction has ended, and what comes after would be committed statement by statement."""
+    async with uow.begin() as session:
+        session.add_all([Note(title="t", slug="a"), Note(title="t", slug="b")])
+    both_hold_one = asyncio.Barrier(2)
+    outcomes = await asyncio.gather(
+        lock_both_and_go_on(uow, both_hold_one, "a", "b"),
+        lock_both_and_go_on(uow, both_hold_one, "b", "a"),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes if outcome] == [PendingRollbackError]
+    assert len(await slugs(uow)) == 3  # the winner's too
+
+
+async def lock_both_and_go_on(uow: UnitOfWork, both_hold_one: asyncio.Barrier, *slugs: str) -> None:
+    async with uow.begin() as session:
+        for slug in slugs:
+            with suppress(OperationalError):
+                await session.scalars(select(Note).where(Note.slug == slug).with_for_update())
+            if slug == slugs[0]:
+                await both_hold_one.wait()
+        session.add(Note(title="t", slug=f"after {slugs}"))

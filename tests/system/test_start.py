@@ -170,3 +170,13 @@ def test_the_log_of_a_start_tells_each_step_with_its_time(
     ]
     assert all(step["ms"] >= 0 for step in steps)
     assert json.dumps(servers["DB_PASSWORD"])[1:-1] not in serve.log
+
+
+def test_the_first_request_to_a_route_is_nothing_to_warn_of(tmp_path: Path) -> None:
+    """Models are built then, and what builds them has something to say about FastAPI's."""
+    with Serving(tmp_path, EMBEDDED) as service:
+        unknown = {"username": "nobody", "password": "correct horse battery staple"}
+        assert service.http.post("/v1/auth/login", json=unknown).status_code == 401
+        service.send(Signals.SIGTERM)
+        assert service.wait_for_exit() == 0
+    assert service.lines_at("WARNING", "ERROR", "CRITICAL") == []

@@ -135,11 +135,14 @@ def test_a_stop_does_not_wait_for_a_database_that_is_frozen(
     assert "Traceback" not in service.log + service.errors
 
 
-def test_a_worker_that_is_still_starting_stops_with_0(tmp_path: Path) -> None:
+# Of `serve`, in `local`: its migration, which comes before there is a server.
+@pytest.mark.parametrize(("verb", "app_env"), [("worker", "test"), ("serve", "local")])
+def test_what_is_still_starting_stops_with_0(tmp_path: Path, verb: str, app_env: str) -> None:
     """The first process of a container would not even hear a signal that nobody handles."""
     with socket.create_server((HOST, 0)) as silent:  # a database that takes connections, no more
         silent.settimeout(SECONDS)
         database = {
+            "APP_ENV": app_env,
             "DB_HOST": HOST,
             "DB_PORT": silent.getsockname()[1],
             "DB_USERNAME": "groundwork",
@@ -147,15 +150,15 @@ def test_a_worker_that_is_still_starting_stops_with_0(tmp_path: Path) -> None:
             "DB_DATABASE": "groundwork",
             "REDIS_HOST": "unused",
         }
-        worker = command.start(command.environment(tmp_path, database), "worker")
+        process = command.start(command.environment(tmp_path, database), verb)
         try:
             with silent.accept()[0]:
-                worker.terminate()
-                out, err = worker.communicate(timeout=SECONDS)
+                process.terminate()
+                out, err = process.communicate(timeout=SECONDS)
         finally:
-            worker.kill()
-            worker.wait()
-    assert (worker.returncode, err) == (0, ""), out
+            process.kill()
+            process.wait()
+    assert (process.returncode, err) == (0, ""), out
 
 
 def test_open_streams_are_cut_with_a_hint_when_the_service_stops(
