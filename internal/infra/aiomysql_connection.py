@@ -120,6 +120,8 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql is untyp
 async def connect(**arguments: object) -> Connection:
     """Like `aiomysql.connect`, whose arguments it takes."""
     connection = Connection(**arguments)
+    # aiomysql's default: whoever got a statement of theirs into one of ours could add another.
+    connection.client_flag &= ~CLIENT.MULTI_STATEMENTS
     try:
         await connection._connect()  # noqa: SLF001 - all that `aiomysql.connect` does
     except BaseException:  # a cancellation, too, which aiomysql leaves the socket open at

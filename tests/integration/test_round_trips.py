@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from sqlalchemy import Executable, column, insert, literal, select, table, text, update
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from internal.config.settings import Settings
@@ -75,6 +76,12 @@ async def test_a_transaction_sends_its_begin_and_its_end(uow: UnitOfWork) -> Non
         "rollback": 1,
         "select": 7,
     }
+
+
+async def test_a_second_statement_in_one_is_refused(uow: UnitOfWork) -> None:
+    async with uow.read() as session:
+        with pytest.raises(ProgrammingError, match="1064"):
+            await session.execute(text("SELECT 1; SELECT 2"))
 
 
 async def select_and_raise(uow: UnitOfWork) -> None:
