@@ -65,6 +65,10 @@ services: $(ENVIRONMENT) ## start a database and a Redis with throw-away data; p
 bench: $(ENVIRONMENT) ## measure against bare FastAPI; needs wrk, MariaDB, Redis and two cores
 	$(BIN)python -m tests.benchmarks
 
+.PHONY: profile
+profile: $(ENVIRONMENT) ## where the time of a trivial request goes; needs py-spy and wrk
+	$(BIN)python -m tests.benchmarks.hot_path
+
 .PHONY: image
 image: ## build the OCI image with Nix: ./result
 	nix build .#image

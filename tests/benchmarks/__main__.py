@@ -17,6 +17,7 @@ from tests.benchmarks import (
     streams,
     trivial,
 )
+from tests.benchmarks.processes import leave_server_core
 from tests.benchmarks.table import Row, print_table, write_json
 from tests.servers import MariaDB, Redis
 
@@ -35,6 +36,7 @@ def main() -> None:
     ]
     if missing:
         sys.exit(f"missing: {' '.join(missing)} (Debian: apt install {' '.join(missing)})")
+    leave_server_core()
     rows: list[Row] = []
     try:
         with tempfile.TemporaryDirectory() as name, MariaDB() as database, Redis() as redis:

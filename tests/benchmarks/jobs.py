@@ -23,16 +23,17 @@ from internal.services.jobs import states
 from internal.services.unit_of_work import UnitOfWork
 from tests.benchmarks.jobs_bare import TASK, create_bare
 from tests.benchmarks.people import PASSWORD, SEED_NODE, seed
-from tests.benchmarks.processes import production, python, running
+from tests.benchmarks.processes import CLIENT_CORE, SERVER_CORE, production, python, running
 from tests.benchmarks.table import Row
-from tests.benchmarks.wrk import Target, requests_per_second
+from tests.benchmarks.wrk import ROUNDS, Target, requests_per_second
 from tests.servers import HOST, MariaDB, Redis, free_port
 
 JOBS = 2_000
-ROUNDS = 3
 LAG_PER_SECOND = 200
 LAG_SECONDS = 10
 BODY = '{"kind":"bench.row","payload":{}}'
+# One for each process of the worker, who shares them with the database and Redis.
+BOTH_CORES = ("taskset", "-c", f"{SERVER_CORE},{CLIENT_CORE}")
 PROGRAM = ("-m", "tests.benchmarks.jobs_program")
 
 
@@ -135,9 +136,8 @@ class Bench:
 
     @contextmanager
     def _worker(self, *arguments: str) -> Generator[None]:
-        process = subprocess.Popen(
-            [sys.executable, *arguments], env=self._env, stdout=subprocess.DEVNULL
-        )
+        command = [*BOTH_CORES, sys.executable, *arguments]
+        process = subprocess.Popen(command, env=self._env, stdout=subprocess.DEVNULL)
         try:
             time.sleep(4)  # until its children are there: what is measured starts with the jobs
             yield

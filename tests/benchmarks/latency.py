@@ -1,14 +1,13 @@
 """Latency at half of the highest rate, and what a request costs with one worker and with two."""
 
 import asyncio
-import os
+import selectors
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.load import request, send_at_rate
 from tests.benchmarks.processes import (
-    CLIENT_CORE,
     cpu_seconds,
     embedded,
     environment,
@@ -43,12 +42,7 @@ def _latencies(folder: Path) -> list[Row]:
 
 
 def _percentiles(what: str, port: int, rate: float, goal: str = "") -> Row:
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {int(CLIENT_CORE)})
-    try:
-        rounds = [_milliseconds(port, rate) for _ in range(ROUNDS)]
-    finally:
-        os.sched_setaffinity(0, cores)
+    rounds = [_milliseconds(port, rate) for _ in range(ROUNDS)]
     p50, p99 = (statistics.median(column) for column in zip(*rounds, strict=True))
     return Row(
         f"p99 of {what} at {rate:.0f} requests/s",
@@ -60,11 +54,17 @@ def _percentiles(what: str, port: int, rate: float, goal: str = "") -> Row:
 
 
 def _milliseconds(port: int, rate: float) -> tuple[float, float]:
-    sent = asyncio.run(send_at_rate(HOST, port, [request("GET", "/hello")], rate, SECONDS))
+    requests = send_at_rate(HOST, port, [request("GET", "/hello")], rate, SECONDS)
+    sent = asyncio.run(requests, loop_factory=_punctual_loop)
     if set(sent.statuses) != {200}:
         raise SystemExit(f"replies: {sent.statuses}")
     percentiles = statistics.quantiles(sent.latencies, n=100)
     return percentiles[49] * 1000, percentiles[98] * 1000
+
+
+def _punctual_loop() -> asyncio.AbstractEventLoop:
+    """With epoll, timers are rounded up to milliseconds: requests would be sent in bursts."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
 def _scaling(folder: Path, database: MariaDB, redis: Redis) -> list[Row]:

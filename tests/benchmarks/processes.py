@@ -17,6 +17,11 @@ SERVER_CORE, CLIENT_CORE = "0", "1"
 UNLIMITED = "1000000000/minute"  # counted all the same
 
 
+def leave_server_core() -> None:
+    """This process and those it starts, clients and databases, go to the other core."""
+    os.sched_setaffinity(0, {int(CLIENT_CORE)})
+
+
 def python(*arguments: str) -> list[str]:
     return ["taskset", "-c", SERVER_CORE, sys.executable, *arguments]
 

@@ -1,4 +1,4 @@
-"""wrk on a core of its own, and comparing two targets in turns."""
+"""wrk, and comparing two targets in turns."""
 
 import re
 import statistics
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks.processes import CLIENT_CORE, environment
+from tests.benchmarks.processes import environment
 from tests.benchmarks.table import Row
 
 ROUNDS = 5
@@ -55,7 +55,7 @@ def requests_sent(target: Target) -> int:
 def _run(target: Target, figure: str) -> float:
     script = ["-s", str(_SCRIPTS / target.script)] if target.script else []
     command = [
-        *("taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s"),
+        *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s"),
         *(*script, target.url),
     ]
     done = subprocess.run(
