@@ -92,16 +92,17 @@ async def open_resources(settings: Settings, stack: AsyncExitStack, metrics: Met
         publish = embedded_publish(tasks, runner.run)
     else:
         publish = await stack.enter_async_context(open_celery(settings))
-    await stack.enter_async_context(running(_dispatcher(core, publish).run()))
+    leader = None
     if settings.scheduler_enabled:
         leader = scheduler_leader(core.services, core.leases, metrics, core.tracing)
-        await stack.enter_async_context(running(leader.run()))
         start.done("scheduler")
     health = await stack.enter_async_context(_open_health(settings))
     start.done("health")
     job_watch = JobWatch(core.services.jobs)
-    await stack.enter_async_context(running(job_watch.run()))
-    history = await _open_history(settings, metrics, stack) if settings.ops_enabled else None
+    history = _create_history(settings, metrics) if settings.ops_enabled else None
+    loops = (_dispatcher(core, publish), job_watch, history, leader)
+    # Together: where the database is frozen, each takes as long as it may to end.
+    await stack.enter_async_context(running(*(loop.run() for loop in loops if loop is not None)))
     return Resources(
         settings=settings,
         metrics=metrics,
@@ -122,12 +123,10 @@ async def open_resources(settings: Settings, stack: AsyncExitStack, metrics: Met
     )
 
 
-async def _open_history(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> History:
+def _create_history(settings: Settings, metrics: Metrics) -> History:
     """Of all processes of the replica, unless so many that each reading all others is work."""
     is_shared = settings.workers <= HISTORY_SHARED_BY
-    history = History(metrics.collect if is_shared else metrics.snapshot)
-    await stack.enter_async_context(running(history.run()))
-    return history
+    return History(metrics.collect if is_shared else metrics.snapshot)
 
 
 @dataclass(frozen=True)
@@ -195,11 +194,11 @@ async def open_scheduler(settings: Settings, sharing: Sharing) -> AsyncGenerator
         # Redis is at hand for services that know it, and not asked: a scheduler starts without.
         redis = create_client(settings, connections=1, timeout=TIMEOUT_SECONDS)
         core = await open_core("scheduler", settings, stack, metrics, redis=redis)
+        works = [scheduler_leader(core.services, core.leases, metrics, core.tracing).run()]
         if settings.jobs_backend == "celery":
             publish = await stack.enter_async_context(open_celery(settings))
-            await stack.enter_async_context(running(_dispatcher(core, publish).run()))
-        leader = scheduler_leader(core.services, core.leases, metrics, core.tracing)
-        await stack.enter_async_context(running(leader.run()))
+            works.append(_dispatcher(core, publish).run())
+        await stack.enter_async_context(running(*works))
         _log.info("ready")
         yield
         _log.info("stopping")

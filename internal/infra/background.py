@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 2.0
 ASK_AGAIN_SECONDS = 1.0
 
 
@@ -50,27 +50,35 @@ def is_wanted() -> bool:
 
 
 @asynccontextmanager
-async def running(work: Coroutine[object, object, None]) -> AsyncGenerator[asyncio.Task[None]]:
-    """Work that goes on beside the block, and is cancelled at its end.
+async def running(
+    *works: Coroutine[object, object, None],
+) -> AsyncGenerator[list[asyncio.Task[None]]]:
+    """Works that go on beside the block, and are cancelled at its end, all at the same time.
 
-    Where it rests; after a grace wherever it is, and then again until it has ended.
+    Where they rest; after a grace wherever they are, and then again until they have ended.
+
+    Raises:
+        BaseExceptionGroup: more than one of them failed. If it is one, its own exception.
     """
-    state = _State()
-
-    async def with_state() -> None:
-        _state.set(state)
-        await work
-
-    task = asyncio.create_task(with_state())
+    states = [_State() for _ in works]
+    tasks = [asyncio.create_task(_with(*pair)) for pair in zip(states, works, strict=True)]
     try:
-        yield task
+        yield tasks
     finally:
-        state.is_stopping = True
-        if state.is_resting:
-            task.cancel()
-        await asyncio.wait({task}, timeout=GRACE_SECONDS)
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=ASK_AGAIN_SECONDS)
-        if not task.cancelled():
-            task.result()
+        for state, task in zip(states, tasks, strict=True):
+            state.is_stopping = True
+            if state.is_resting:
+                task.cancel()
+        _, left = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=ASK_AGAIN_SECONDS)
+        errors = [error for task in tasks if not task.cancelled() and (error := task.exception())]
+        if errors:
+            raise errors[0] if len(errors) == 1 else BaseExceptionGroup("background", errors)
+
+
+async def _with(state: _State, work: Coroutine[object, object, None]) -> None:
+    _state.set(state)
+    await work

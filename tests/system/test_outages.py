@@ -4,9 +4,12 @@ What is promised within 2 s is measured and told; what is asserted has a deadlin
 that a busy machine fails nothing.
 """
 
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import pytest
@@ -135,3 +138,26 @@ def test_an_outage_is_logged_once_at_its_start_and_once_at_its_end(
     ]
     assert "Traceback" not in service.log
     assert service.errors == ""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_frozen_database_does_not_keep_the_service_from_stopping(
+    database: DatabaseServer,
+    servers: dict[str, str],
+    tmp_path: Path,
+    workers: int,
+    record_property: Record,
+) -> None:
+    with Serving(tmp_path, {**servers, "WORKERS": workers}, with_routes=True) as service:
+        service.wait_for(lambda: len(service.pids()) == workers)
+        service.wait_for(lambda: "leading: scheduler" in service.log)
+        database.freeze()
+        try:
+            service.wait_for(lambda: service.http.get("/readyz").status_code == 503)
+            asked = time.monotonic()
+            service.send(Signals.SIGTERM)
+            assert service.wait_for_exit() == 0
+            record_property("from SIGTERM to exit 0", f"{time.monotonic() - asked:.1f} s")
+        finally:
+            database.thaw()
+    assert "Traceback" not in service.log + service.errors

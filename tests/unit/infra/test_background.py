@@ -29,9 +29,9 @@ async def test_a_loop_that_outlives_errors_ends_when_it_is_cancelled(
                 await asyncio.sleep(0)
 
     monkeypatch.setattr(background, "GRACE_SECONDS", 0.01)
-    async with running(outlive()) as task:
+    async with running(outlive()) as tasks:
         await asyncio.sleep(0)
-    assert task.done()
+    assert [task.done() for task in tasks] == [True]
 
 
 async def test_work_that_swallows_a_cancellation_is_asked_again(
@@ -76,3 +76,32 @@ async def test_work_is_not_cancelled_in_the_middle_but_where_it_rests() -> None:
     async with running(work()):
         await asyncio.sleep(0)
     assert steps == ["finished"]
+
+
+async def test_works_of_one_block_are_asked_to_end_at_the_same_time() -> None:
+    is_asked = asyncio.Event()
+
+    async def await_the_other() -> None:
+        await is_asked.wait()
+
+    async def rest() -> None:
+        try:
+            with resting():
+                await asyncio.sleep(60)
+        finally:
+            is_asked.set()
+
+    async with running(await_the_other(), rest()) as tasks:
+        await asyncio.sleep(0)
+    assert [task.cancelled() for task in tasks] == [False, True]
+
+
+async def test_the_errors_of_several_works_are_raised_together() -> None:
+    async def fail(reason: str) -> None:
+        raise ValueError(reason)
+
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(ValueError, match="one"), pytest.RaisesExc(ValueError, match="two")
+    ):
+        async with running(fail("one"), fail("two")):
+            await asyncio.sleep(0)
